@@ -1,0 +1,91 @@
+"""Index photographs, ask about them, and write the answers to demo.html. Run by `make demo`; needs no network.
+
+The photographs are those that scikit-image carries in its package, so this works wherever pip does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from seehear import Hits, Library, Query
+from seehear.errors import SeehearError
+
+QUESTIONS = (
+    "a cat",
+    "a woman in a space suit",
+    "a cup of coffee on a table",
+    "a rocket on its launch pad",
+    "people in a museum or temple made of bricks",
+    "seen through a telescope: galaxies",
+    "under the microscope: cells",
+)
+ASKED_WITH = "chelsea.png"
+NOT_PHOTOS = ("pos", "neg", "logo", "mask", "_gt", "bw")
+"""Parts of names of test patterns, not photographs."""
+
+
+def photographs() -> list[Path]:
+    """The pictures in scikit-image's data folder."""
+    found = importlib.util.find_spec("skimage")
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit("The demo shows the photographs of scikit-image: pip install scikit-image")
+    folder = Path(found.submodule_search_locations[0]) / "data"
+    names = {".png", ".jpg", ".jpeg", ".tif", ".gif"}
+    return sorted(p for p in folder.iterdir() if p.suffix in names and not any(part in p.stem for part in NOT_PHOTOS))
+
+
+def page(answers: list[tuple[str, Hits]]) -> str:
+    """All questions with their contact sheets, as one HTML page that needs nothing else."""
+    sections = "".join(f"<h2>{html.escape(question)}</h2>{hits._repr_html_()}" for question, hits in answers)
+    return (
+        "<!doctype html><meta charset=utf-8><title>seehear</title>"
+        '<body style="font:15px/1.5 sans-serif;max-width:1100px;margin:2em auto;padding:0 1em">'
+        f"<h1>seehear: what was asked, and what was found</h1>{sections}</body>"
+    )
+
+
+def main() -> None:
+    """Add, ask, show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", type=Path, default=Path("demo.library"))
+    parser.add_argument("--html", type=Path, default=Path("demo.html"))
+    given = parser.parse_args()
+    console = Console(highlight=False)
+
+    # A demo starts from nothing each time; what a user made himself is never removed.
+    if (given.library / "ledger.sqlite").exists():
+        shutil.rmtree(given.library)
+    pictures = photographs()
+    with Library.open(given.library) as library:
+        report = library.add(pictures)
+        for problem in report.failed:
+            console.print(f"{problem.path}: {problem.reason}", style="red", markup=False)
+        console.print(f"Indexed {len(report.added)} photographs in {report.seconds:.1f} s.\n")
+        answers: list[tuple[str, Hits]] = []
+        picture = next(path for path in pictures if path.name == ASKED_WITH)
+        asked: list[tuple[str, str | Query]] = [(question, question) for question in QUESTIONS]
+        asked.append((f"more like {picture.name}", Query(image=picture)))
+        for words, question in asked:
+            started = time.perf_counter()
+            hits = library.retrieve(question, k=3)
+            took = 1000 * (time.perf_counter() - started)
+            found = ", ".join(f"{Path(hit.source).name} {hit.score:.2f}" for hit in hits)
+            console.print(f"{words:<45} {found}  [dim]{took:.0f} ms[/dim]")
+            answers.append((words, hits))
+    given.html.write_text(page(answers))
+    console.print(f"\nThe pictures are in {given.html}: open it in a browser. Then try your own:")
+    console.print('  .venv/bin/seehear add ~/Pictures\n  .venv/bin/seehear search "a dog on the beach"', highlight=False)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SeehearError as error:
+        raise SystemExit(f"seehear: {error}") from error

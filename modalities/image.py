@@ -1,0 +1,25 @@
+"""Pictures: one file is one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seehear.media import PICTURE_TYPES, Limits, read_picture
+from seehear.types import Content, Needs, Segment, Source, segment_id
+
+
+class ImageModality:
+    """Cuts a picture file into its one segment, in the visual channel."""
+
+    name = "image"
+    types = frozenset(PICTURE_TYPES)
+    settings = "whole"
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
+        """Yield the picture itself, its short side at most `needs.pixels`. Raises MediaError."""
+        picture = read_picture(source, needs.pixels, self.limits)
+        name = segment_id(source.key, source.content, "visual", 0, self.settings)
+        yield Segment(name, source.key, "image", "visual"), picture

@@ -1,0 +1,112 @@
+"""What a backend writes. Each contract is a protocol: nothing to inherit, and `seehear.testing` holds its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from seehear.types import Collection, Content, Kind, Match, Metadata, Needs, Role, Segment, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Modality(Protocol):
+    """How one kind of file becomes segments. Runs in a decoding process, so it must import nothing heavy."""
+
+    @property
+    def name(self) -> str:
+        """What the files are: `image`, `audio` ..."""
+        ...
+
+    @property
+    def settings(self) -> str:
+        """Everything that changes how a file is cut; files cut otherwise before are cut again."""
+        ...
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Sniffed media types that it reads, such as `image/png`."""
+        ...
+
+    def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
+        """Cut a file into segments, lazily, with the content of each at the size that `needs` asks for.
+
+        Bytes come from `seehear.media` only. Raises MediaError when the file cannot be read.
+        """
+        ...
+
+
+class Encoder(Protocol):
+    """How content becomes vectors. Loads its weights at the first `embed`, not before."""
+
+    @property
+    def name(self) -> str:
+        """Short name; it is part of the collections' names."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def takes(self) -> frozenset[Kind]:
+        """Kinds of content that it embeds."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """The size that it wants contents to be; other sizes are accepted."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same content would get another vector: weights, preprocessing, pooling."""
+        ...
+
+    def embed(self, contents: Sequence[Content], role: Role) -> NDArray[np.float32]:
+        """Embed a batch (kinds may be mixed): float32 (len(contents), dim), unit rows, in order.
+
+        A row does not depend on what else is in the batch. Raises EncoderError when weights are missing or wrong.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Where vectors live. Similarity is the cosine."""
+
+    def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
+        """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""
+        ...
+
+    def nearest(
+        self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
+    ) -> list[Match]:
+        """The k segments most similar to a vector (dim,), best first, of those that have the metadata of `where`."""
+        ...
+
+    def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Vectors by id; ids that are not there are left out."""
+        ...
+
+    def delete(self, collection: Collection, ids: Sequence[str]) -> None:
+        """Remove segments; ids that are not there are passed over."""
+        ...
+
+    def count(self, collection: Collection) -> int:
+        """How many segments a collection holds; 0 for one that was never written."""
+        ...
+
+    def ids(self, collection: Collection) -> Iterator[str]:
+        """All ids of a collection, in no order."""
+        ...
+
+    def drop(self, collection: Collection) -> None:
+        """Remove a collection and all it holds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and threads; may be called twice."""
+        ...

@@ -1,0 +1,57 @@
+"""A file on its way in: what is known of it before the ledger lets it be seen."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from seehear.folders import File
+from seehear.ledger import Known
+from seehear.pool import Opened
+from seehear.types import Metadata, Route, Segment
+
+GRAIN = 2_000_000_000
+"""Nanoseconds: a file changed this short before it was read may change again without its time showing it."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A file on its way in."""
+
+    file: File
+    metadata: Metadata
+    seen_ns: int
+    opened: Opened | None = None
+    twin: bool = False
+    """Another file has the same bytes, and its vectors serve this one too."""
+    segments: list[Segment] = field(default_factory=list)
+    waiting: int = 0
+    """Vectors that are not stored yet."""
+    whole: bool = False
+    broken: dict[Route, str] = field(default_factory=dict)
+    """Routes on which an encoder failed, and how."""
+
+    @property
+    def ready(self) -> bool:
+        """It is decoded to its end, and all its vectors are stored."""
+        return self.whole and not self.waiting
+
+    def known(self) -> Known:
+        """The file as the ledger will have it. Only for one that was opened."""
+        opened, file = self.opened, self.file
+        assert opened  # noqa: S101 - see above
+        return Known(
+            file.key, file.root, os.fsencode(file.below), opened.modality, opened.content, opened.size, opened.mtime_ns,
+            self.seen_ns, opened.settings, self.metadata,
+        )  # fmt: skip
+
+
+def unchanged(known: Known, status: os.stat_result) -> bool:
+    """Tell by size and time that a file is still what it was when it was read."""
+    recent = known.seen_ns - status.st_mtime_ns < GRAIN
+    return (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns) and not recent
+
+
+def same(opened: Opened) -> tuple[str, str]:
+    """What two files share whose vectors are the same: their bytes, and how they are cut."""
+    return opened.content, opened.settings

@@ -1,0 +1,78 @@
+"""Everything that seehear raises on purpose. A message names what was wrong, and what to do about it.
+
+SeehearError
+├── InputError                the caller's mistake: an argument, a path that is not there
+│   └── QueryError            a question that cannot be asked
+├── MediaError                a file that cannot be used
+│   ├── UnsupportedMedia      its content is of no type that is read
+│   ├── DamagedMedia          its content is broken, or cut short
+│   ├── MediaTooLarge         it claims more than the limits allow
+│   ├── UnreadableMedia       the system does not let us read it
+│   └── DecoderDied           it killed, or stalled, the process that decoded it
+├── EncoderError              weights that are missing or are not what they should be, an input that fails
+├── MissingExtra              a package of an extra is not installed (also an ImportError)
+└── LibraryError
+    ├── LibraryInUse          another process holds it
+    ├── LibraryDamaged        its files are not what was written
+    └── ModelMismatch         it was made with other models
+"""
+
+
+class SeehearError(Exception):
+    """Root of all errors that seehear raises on purpose."""
+
+
+class InputError(SeehearError):
+    """An argument that makes no sense, or a path that is not there."""
+
+
+class QueryError(InputError):
+    """A question that cannot be asked: empty, not answerable by the models, or cancelling to nothing."""
+
+
+class MediaError(SeehearError):
+    """A file that cannot be used. The message does not repeat the file's name: whoever reports it does."""
+
+
+class UnsupportedMedia(MediaError):
+    """The content is of no type that is read, whatever the name says."""
+
+
+class DamagedMedia(MediaError):
+    """The content is broken or cut short."""
+
+
+class MediaTooLarge(MediaError):
+    """The file claims more bytes, pixels or frames than the limits allow."""
+
+
+class UnreadableMedia(MediaError):
+    """The system does not let us read the file."""
+
+
+class DecoderDied(MediaError):
+    """The file killed or stalled the process that decoded it."""
+
+
+class EncoderError(SeehearError):
+    """Weights are missing or are not what they should be, or an input could not be embedded."""
+
+
+class MissingExtra(SeehearError, ImportError):
+    """A package of an optional extra is not installed; the message is the line that installs it."""
+
+
+class LibraryError(SeehearError):
+    """A library that cannot be used as it is."""
+
+
+class LibraryInUse(LibraryError):
+    """Another process holds the library."""
+
+
+class LibraryDamaged(LibraryError):
+    """The library's files are not what was written."""
+
+
+class ModelMismatch(LibraryError):
+    """The library was made with other models."""

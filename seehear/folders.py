@@ -1,0 +1,109 @@
+"""The folders that were added, and the files below them. A file's key is its folder's name and its path below that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear.ledger import Ledger
+from seehear.types import Problem
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was found, and what the library calls it."""
+
+    key: str
+    root: str
+    below: Path
+    """Path below the root."""
+    path: Path
+    named: bool
+    """Given by the user himself, not found in a folder."""
+
+
+class Folders:
+    """Names files: by the innermost added folder that holds them, so that no file gets two names."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._roots = ledger.roots()
+        self._kept = set(self._roots)
+
+    def discover(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[File | Problem]:
+        """Walk what was given, by name. Hidden files, other libraries and links that lead out are left alone."""
+        tops: set[Path] = set()
+        for given in paths:
+            try:
+                path = Path(os.path.realpath(given))
+                if not os.path.lexists(path):
+                    yield Problem(os.fspath(given), "there is no such file or folder; check the spelling")
+                elif not tops.isdisjoint((path, *path.parents)):
+                    continue  # it came along already
+                elif path.is_dir():
+                    yield from self._walk(path, os.fspath(given), tops)
+                else:
+                    yield self._file(path.parent, path, named=True)
+                tops.add(path)
+            except (OSError, ValueError) as error:
+                yield Problem(os.fspath(given), f"it cannot be looked at: {error}")
+
+    def _walk(self, top: Path, given: str, earlier: set[Path]) -> Iterator[File | Problem]:
+        unreadable: list[OSError] = []
+        empty = True
+        for folder, names, files in os.walk(top, onerror=unreadable.append):
+            if LEDGER in files:
+                names.clear()
+                continue
+            names[:] = sorted(n for n in names if not n.startswith(".") and Path(folder, n) not in earlier)
+            for name in sorted(files):
+                path = Path(folder, name)
+                if name.startswith(".") or path in earlier:
+                    continue
+                empty = False
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+                    yield Problem(str(path), "it is a link that leads out of the folder; add what it points to instead")
+                else:
+                    yield self._file(top, path, named=False)
+        for error in unreadable:
+            yield Problem(str(error.filename), f"this folder cannot be read: {error.strerror}")
+        if empty and not unreadable:
+            yield Problem(given, "there is no file in this folder")
+
+    def _file(self, folder: Path, path: Path, *, named: bool) -> File:
+        holding = [name for name, root in self._roots.items() if path.is_relative_to(root)]
+        root = max(holding, key=lambda name: len(self._roots[name].parts)) if holding else self._adopt(folder)
+        below = path.relative_to(self._roots[root])
+        # File names are bytes; a key is text, so that it can be shown and stored.
+        text = os.fsencode(below.as_posix()).decode("utf-8", "backslashreplace")
+        return File(f"{root}/{text}", root, below, path, named)
+
+    def _adopt(self, folder: Path) -> str:
+        plain = os.fsencode(folder.name).decode("utf-8", "backslashreplace") or "root"
+        name, number = plain, 1
+        while name in self._roots:
+            number += 1
+            name = f"{plain}-{number}"
+        self._roots[name] = folder
+        return name
+
+    def keep(self, root: str) -> None:
+        """Let the ledger remember a folder, now that a file of it is taken in."""
+        if root not in self._kept:
+            self._ledger.add_root(root, self._roots[root])
+            self._kept.add(root)
+
+    def select(self, asked: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Keys of the files that keys, paths or folders stand for, and what stands for none."""
+        keys, unknown = [], []
+        held = {known.key: self._roots[known.root] / os.fsdecode(known.path) for known in self._ledger.sources()}
+        for one in asked:
+            path = Path(os.path.realpath(one))
+            found = [key for key, where in held.items() if key == one or where == path or path in where.parents]
+            keys += found
+            unknown += [] if found else [one]
+        return list(dict.fromkeys(keys)), unknown

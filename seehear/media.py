@@ -1,0 +1,166 @@
+"""The only place that opens untrusted files: sniffing, limits, decoding.
+
+A file is opened once; what is hashed is what is decoded. Its name says nothing: the type comes from its first bytes.
+This module runs in the decoding processes (`seehear.pool`), so it imports nothing heavier than Pillow and NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps
+
+from seehear.errors import DamagedMedia, MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.types import Picture, Source
+
+PICTURE_TYPES = {
+    "image/bmp": "BMP",
+    "image/gif": "GIF",
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/tiff": "TIFF",
+    "image/webp": "WEBP",
+}
+"""Media type -> Pillow's name of the format. No other of Pillow's formats is ever tried."""
+
+READS = "JPEG, PNG, WebP, GIF, BMP, TIFF"
+LONGEST = 8
+"""Most that a picture's long side may be of the wanted short side: a 1 x 60,000 strip must not become gigabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost. The defaults let through what a camera makes."""
+
+    bytes: int = 1 << 30
+    pixels: int = 100_000_000
+    """Read from the header, before anything is decoded."""
+    seconds: float = 60.0
+    """Wall time that decoding may take before its process is killed."""
+
+
+def sniff(head: bytes) -> str | None:
+    """Tell the media type from a file's first 32 bytes, or None if it is of no type that is read."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "image/tiff"
+    # "BM" alone would take any text that begins so: the size of the second header must be one that exists.
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in (12, 16, 40, 52, 56, 64, 108, 124):
+        return "image/bmp"
+    return None
+
+
+@contextmanager
+def open_source(path: Path, key: str, limits: Limits) -> Iterator[Source]:
+    """Open, check, sniff and hash a file. Raises MediaError; its message does not repeat the file's name."""
+    with _open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        if status.st_size == 0:
+            raise DamagedMedia("it is empty (0 bytes); copy it again from where it came")
+        if status.st_size > limits.bytes:
+            raise MediaTooLarge(f"it has {status.st_size:,} bytes, more than the limit of {limits.bytes:,}")
+        try:
+            kind = sniff(file.read(32))
+            if kind is None:
+                raise UnsupportedMedia(f"its content is no picture that is read ({READS}), whatever its name says")
+            file.seek(0)
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UnreadableMedia(f"it cannot be read: {error.strerror or error}") from error
+        yield Source(key, path, kind, content, status.st_size, status.st_mtime_ns, file)
+
+
+def _open_regular(path: Path) -> BufferedReader:
+    """Open a regular file and nothing else; a FIFO without a writer must not make us wait."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        raise UnreadableMedia("it is not there (any more)") from error
+    except PermissionError as error:
+        raise UnreadableMedia("you may not read it; change its permissions, or run as a user who may") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableMedia(f"it cannot be opened: {error}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableMedia("it is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_picture(source: Source, pixels: int | None, limits: Limits) -> Picture:
+    """Decode the first frame of a picture: upright, on white, RGB uint8 (height, width, 3).
+
+    The short side becomes `pixels` if it is longer; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
+    """
+    source.file.seek(0)
+    with warnings.catch_warnings():
+        # Pillow warns at a limit of its own; ours is checked below, before a pixel is decoded.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(source.file, formats=[PICTURE_TYPES[source.type]]) as image:
+                width, height = image.size
+                if width * height > limits.pixels:
+                    raise MediaTooLarge(
+                        f"it claims {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the limit "
+                        f"of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
+                    )
+                if pixels is not None and image.format == "JPEG":
+                    # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
+                    image.draft(None, _fit(width, height, 2 * pixels))
+                upright = ImageOps.exif_transpose(image)
+                return Picture(np.asarray(shrink(on_white(upright), pixels)))
+        except Image.DecompressionBombError as error:
+            raise MediaTooLarge(f"it is too large to decode: {error}") from error
+        except MediaError:
+            raise
+        except MemoryError as error:
+            raise MediaTooLarge("decoding it takes more memory than there is") from error
+        except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
+            raise DamagedMedia(f"it is damaged or cut short ({error or type(error).__name__})") from error
+
+
+def on_white(image: ImageFile.ImageFile | Image.Image) -> Image.Image:
+    """Bring any mode to RGB: transparency onto white, palettes and CMYK resolved, 16 bits to 8."""
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale deep grey values to 0..255 by the range that they are likely to have: 0..1, 0..255 or 0..65535."""
+    values = np.nan_to_num(deep.astype(np.float32))
+    top = float(values.max(initial=0.0))
+    full = 65535.0 if top > 255 or deep.dtype.kind != "f" else 255.0 if top > 1 else 1.0
+    scaled: NDArray[np.float32] = np.clip(values / full, 0, 1) * 255
+    return np.rint(scaled).astype(np.uint8)
+
+
+def shrink(image: Image.Image, pixels: int | None) -> Image.Image:
+    """Scale a picture down so that its short side is `pixels`; smaller pictures stay as they are."""
+    size = image.size if pixels is None else _fit(*image.size, pixels)
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _fit(width: int, height: int, pixels: int) -> tuple[int, int]:
+    scale = min(1.0, pixels / min(width, height), LONGEST * pixels / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,37 @@
+"""What a user may say about a file: flat names with plain values, checked before anything is stored or asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from seehear.errors import InputError
+from seehear.types import Scalar
+
+INT_MAX = 2**63 - 1
+
+
+def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Bring metadata to what every store keeps; None is left out. Raises InputError that names the key and the cure."""
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"Metadata is a mapping of names to values, not {type(metadata).__name__}.")
+    clean: dict[str, Scalar] = {}
+    for key, given in metadata.items():
+        if not isinstance(key, str) or not key or key.startswith("_") or "\x00" in key:
+            raise InputError(f"{key!r} cannot name metadata: a name is a string that does not start with '_'.")
+        # NumPy's scalars are what people have; stores want Python's.
+        value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
+        if value is None:
+            continue
+        whole = isinstance(value, int) and abs(value) <= INT_MAX
+        if whole or (isinstance(value, float) and math.isfinite(value)):
+            clean[key] = value
+        elif isinstance(value, str):
+            clean[key] = value.encode("utf-8", "backslashreplace").decode()
+        else:
+            raise InputError(
+                f"metadata {key!r} is {value!r} ({type(value).__name__}): "
+                "a value is a string, a finite number of at most 64 bits, or true or false"
+            )
+    return clean

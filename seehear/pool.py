@@ -1,0 +1,234 @@
+"""A bounded pool of restartable decoding processes: the sandbox and the parallelism at once.
+
+Each process takes one file at a time and streams back what it finds. A file that kills or stalls its process costs that
+file, not the run. Processes are plain interpreters that are talked to through pipes, so that no script of the user's is
+imported again and no thread or lock of ours is inherited; what comes back is JSON and pixels, never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from seehear import errors
+from seehear.errors import DecoderDied, MediaError
+from seehear.media import Limits
+from seehear.registry import load
+from seehear.types import Content, Modality, Needs, Picture, Segment, Text
+from seehear.worker import LATE, receive, send
+
+WAITING = 64
+"""Events that may wait for the encoder: beyond this the processes pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to be decoded."""
+
+    key: str
+    path: Path
+    unless: str | None = None
+    """Content hash that is known already: if the file still has it, it is not decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """First event of a readable file: what it is."""
+
+    job: Job
+    modality: Modality
+    content: str
+    size: int
+    mtime_ns: int
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A segment of a file, with what there is to embed."""
+
+    job: Job
+    segment: Segment
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Last event of every file."""
+
+    job: Job
+    error: MediaError | None = None
+
+
+Event = Opened | Piece | Finished
+
+
+class Pool:
+    """Decodes files in other processes. Threads and processes start with the first work, and stay until `close`."""
+
+    def __init__(self, modalities: Iterable[str], needs: Needs, limits: Limits, *, workers: int | None = None) -> None:
+        self.limits = limits
+        self.workers = workers or min(4, os.cpu_count() or 1)
+        names = list(modalities)
+        self.settings = {load(name).name: load(name).settings for name in names}
+        """How each modality cuts its files."""
+        self._setup = {
+            "modalities": names,
+            "needs": asdict(needs),
+            "limits": asdict(limits),
+        }
+        self._idle: list[_Decoder] = []
+        self._lock = threading.Lock()
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Event]:
+        """Decode files, overlapped with whatever the caller does between events.
+
+        Events of one file come in order; those of several files are mixed. `jobs` is drawn from other threads.
+        """
+        run = _Run(iter(jobs))
+        threads = [threading.Thread(target=self._work, args=(run,), daemon=True) for _ in range(self.workers)]
+        for thread in threads:
+            thread.start()
+        running = len(threads)
+        try:
+            while running:
+                event = run.events.get()
+                if event is None:
+                    running -= 1
+                elif isinstance(event, BaseException):
+                    raise event
+                else:
+                    yield event
+        finally:
+            run.stopped.set()
+            while running:
+                running -= run.events.get() is None
+
+    def _work(self, run: _Run) -> None:
+        """Body of a thread: lend one process, and feed it one file after another."""
+        decoder = None
+        try:
+            while (job := run.next()) is not None:
+                decoder = decoder or self._lend()
+                for event in decoder.decode(job, self.limits.seconds):
+                    run.events.put(event)
+                    if run.stopped.is_set():
+                        break
+                if run.stopped.is_set() or not decoder.alive:
+                    decoder.kill()
+                    decoder = None
+        except BaseException as error:
+            run.events.put(error)
+        finally:
+            if decoder is not None:
+                with self._lock:
+                    self._idle.append(decoder)
+            run.events.put(None)
+
+    def _lend(self) -> _Decoder:
+        with self._lock:
+            return self._idle.pop() if self._idle else _Decoder(self._setup)
+
+    def close(self) -> None:
+        """End the processes; may be called twice."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().kill()
+
+
+class _Run:
+    """One call of `Pool.run`: where jobs come from and where events go."""
+
+    def __init__(self, jobs: Iterator[Job]) -> None:
+        self.events: queue.Queue[Event | BaseException | None] = queue.Queue(WAITING)
+        self.stopped = threading.Event()
+        self._jobs = jobs
+        self._lock = threading.Lock()
+
+    def next(self) -> Job | None:
+        with self._lock:
+            return None if self.stopped.is_set() else next(self._jobs, None)
+
+
+class _Decoder:
+    """The parent's end of one decoding process."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        # -P and absolute entries only: a json.py beside the user's pictures must not be imported.
+        path = os.pathsep.join(entry for entry in sys.path if Path(entry).is_absolute())
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "seehear.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self._in, self._out = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
+        self.alive = True
+        send(self._in, setup)
+
+    def decode(self, job: Job, seconds: float) -> Iterator[Event]:
+        """Stream the events of one file; the last is always Finished."""
+        try:
+            send(self._in, {"key": job.key, "path": os.fsencode(job.path).hex(), "unless": job.unless})
+            while True:
+                event = _event(job, self._out)
+                yield event
+                if isinstance(event, Finished):
+                    return
+        except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
+            try:
+                code = self._process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                code = 0  # it lives, and talks nonsense
+            self.kill()
+            if code == LATE:
+                why = f"decoding it took longer than {seconds:g} s, so it was stopped"
+            elif code < 0:
+                why = f"it crashed the process that decoded it ({signal.Signals(-code).name})"
+            else:
+                why = f"the process that decoded it ended unexpectedly ({error or type(error).__name__})"
+            yield Finished(job, DecoderDied(why))
+
+    def kill(self) -> None:
+        self.alive = False
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._in, self._out):
+            try:
+                pipe.close()
+            except OSError:
+                continue  # what was still unsent has nobody to go to
+
+
+def _event(job: Job, out: IO[bytes]) -> Event:
+    """Read one event. What a process sends is checked like anything that is not trusted."""
+    message = json.loads(receive(out))
+    match message.pop("event"):
+        case "opened":
+            return Opened(job, **message)
+        case "piece":
+            return Piece(job, Segment(**message["segment"]), _content(message, out))
+        case _:
+            if message["error"] is None:
+                return Finished(job)
+            kind = getattr(errors, str(message["error"]), MediaError)
+            return Finished(job, kind(message["message"]))
+
+
+def _content(message: dict[str, Any], out: IO[bytes]) -> Content:
+    if "text" in message:
+        return Text(message["text"])
+    shape = tuple(message["shape"])
+    return Picture(np.frombuffer(receive(out), dtype=np.uint8).reshape(shape))

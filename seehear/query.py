@@ -1,0 +1,121 @@
+"""Building and checking a question. A plain string is words: never syntax, never a path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from seehear.errors import MediaError, QueryError
+from seehear.metadata import checked
+from seehear.types import Channel, Content, Modality, Picture, Query, Text
+
+OpenPicture = Callable[[Path], Picture]
+"""Decodes a picture file somewhere safe. Raises MediaError."""
+
+TEXT_MAX = 10_000
+"""Characters of a question: beyond this somebody pasted a book."""
+
+
+def build(query: str | Query, given: dict[str, Any]) -> Query:
+    """Make a checked question of a string (words) or a Query, and of fields given beside it. Raises QueryError."""
+    names = {field.name for field in fields(Query)}
+    if unknown := sorted(set(given) - names):
+        raise QueryError(f"A question has no field {', '.join(unknown)}. It has: {', '.join(sorted(names))}.")
+    if isinstance(query, str):
+        query = Query(text=query)
+    elif not isinstance(query, Query):
+        raise QueryError(f"A question is a string or a Query, not {type(query).__name__}.")
+    query = replace(query, **{name: value for name, value in given.items() if value is not None})
+    if query.text is not None and not isinstance(query.text, str):
+        raise QueryError(f"The words of a question are a string, not {type(query.text).__name__}.")
+    if not isinstance(query.min_score, (int, float)) or not 0 <= query.min_score <= 1:
+        raise QueryError(f"min_score is a number from 0 to 1, not {query.min_score!r}.")
+    return replace(
+        query,
+        channels=_subset(query.channels, "channels", get_args(Channel)),
+        modalities=_subset(query.modalities, "modalities", get_args(Modality)),
+        where=checked(query.where) if query.where else None,
+    )
+
+
+def count(k: int) -> int:
+    """Check how many hits are wanted. Raises QueryError."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise QueryError(f"k is how many hits you want, 1 or more, not {k!r}.")
+    return int(k)
+
+
+def parts(query: Query, open_picture: OpenPicture) -> list[tuple[Content, float]]:
+    """What a question is made of, each with its weight; negative for what it moves away from. Raises QueryError."""
+    found: list[tuple[Content, float]] = []
+    if query.text is not None and query.text.strip():
+        found.append((_words(query.text), 1.0))
+    if query.image is not None:
+        found.append((_picture(query.image, open_picture), 1.0))
+    for sign, more in ((1.0, query.plus), (-1.0, query.minus)):
+        for part, weight in _weighted(more):
+            content = _words(part) if isinstance(part, str) else _picture(part, open_picture)
+            found.append((content, sign * weight))
+    if not any(weight > 0 for _, weight in found):
+        raise QueryError("The question is empty. Ask in words, or with a picture.")
+    return found
+
+
+def _weighted(more: Any) -> Iterator[tuple[Any, float]]:
+    if isinstance(more, (str, bytes)) or not isinstance(more, Iterable):
+        raise QueryError("plus and minus are lists of words, pictures or pairs (part, weight).")
+    for part in more:
+        one, weight = part if isinstance(part, tuple) and len(part) == 2 else (part, 1.0)
+        if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise QueryError(f"A weight is a number above 0, not {weight!r}; what to move away from goes into minus.")
+        yield one, float(weight)
+
+
+def _words(text: str) -> Text:
+    if not text.strip():
+        raise QueryError("A part of the question has no words.")
+    if len(text) > TEXT_MAX:
+        raise QueryError(f"The question has {len(text):,} characters; at most {TEXT_MAX:,} make sense.")
+    # A lone surrogate is no character; encoders cannot read it.
+    return Text(text.encode("utf-8", "replace").decode())
+
+
+def _picture(given: Any, open_picture: OpenPicture) -> Picture:
+    from PIL import Image
+
+    from seehear.media import on_white
+
+    if isinstance(given, (str, os.PathLike)):
+        if "://" in os.fspath(given):
+            raise QueryError(f"{given} is a URL. Nothing is fetched; save the picture and give its path.")
+        try:
+            return open_picture(Path(given))
+        except MediaError as error:
+            raise QueryError(f"{given} cannot be the question: {error}.") from error
+    if isinstance(given, Image.Image):
+        return Picture(np.asarray(on_white(given)))
+    if (
+        isinstance(given, np.ndarray)
+        and given.dtype == np.uint8
+        and given.ndim == 3
+        and given.shape[2] == 3
+        and given.size
+    ):
+        return Picture(given)
+    raise QueryError(
+        f"A picture is a path, a PIL image, or an array (height, width, 3) of uint8, not {type(given).__name__}."
+    )
+
+
+def _subset(given: Any, field: str, allowed: tuple[str, ...]) -> Any:
+    if given is None:
+        return None
+    wanted = frozenset([given] if isinstance(given, str) else given)
+    if not wanted or not wanted <= set(allowed):
+        raise QueryError(f"{field} are some of {', '.join(allowed)}, not {', '.join(map(str, wanted)) or 'nothing'}.")
+    return wanted

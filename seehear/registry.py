@@ -1,0 +1,51 @@
+"""One table of everything that is chosen by name. Nothing is imported until it is asked for.
+
+A name that is not in the table may be `module:Class` of anyone's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from seehear.errors import InputError, MissingExtra
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a class is, and what to install when its packages are not there."""
+
+    target: str
+    install: str
+
+
+ENTRIES = MappingProxyType(
+    {
+        "chroma": Entry("seehear.stores.chroma:ChromaStore", "pip install seehear"),
+        "image": Entry("seehear.modalities.image:ImageModality", "pip install seehear"),
+        "memory": Entry("seehear.stores.memory:MemoryStore", "pip install seehear"),
+        "mini": Entry("seehear.modalities.encoders.mini:Mini", 'pip install "seehear[mini]"'),
+    }
+)
+
+
+def load(name: str) -> Any:
+    """Import the class that a name stands for. Raises InputError for a name that is unknown, or MissingExtra."""
+    entry = ENTRIES.get(name)
+    target = entry.target if entry else name
+    module, colon, attribute = target.partition(":")
+    if not colon:
+        known = ", ".join(ENTRIES)
+        raise InputError(f"There is no {name!r}. Known are {known}; a class of your own is written module:Class.")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == "seehear" or not entry:
+            raise InputError(f"{target} cannot be imported: {error}.") from error
+        raise MissingExtra(f"{name!r} needs the package {missing}, which is not installed: {entry.install}") from error
+    except AttributeError as error:
+        raise InputError(f"{module} has no {attribute}.") from error
+    return found

@@ -1,0 +1,121 @@
+"""A decoding process: reads jobs from its standard input, and answers with segments on its standard output.
+
+A message is four bytes of length and as many of JSON; a picture's pixels follow as a message of their own. It runs as
+`python -m seehear.worker`, is started by `seehear.pool`, and may die of any file.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from seehear.contracts import Modality
+from seehear.errors import MediaError, UnsupportedMedia
+from seehear.media import Limits, open_source
+from seehear.registry import load
+from seehear.types import Needs, Text
+
+T = TypeVar("T")
+
+LATE = 1
+"""Exit status with which `faulthandler` ends a process that took too long."""
+BROKEN = 70
+"""Exit status of a process that failed in any other way (EX_SOFTWARE of sysexits.h)."""
+
+
+def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
+    """Body of a decoding process: one file after another until the pipe closes."""
+    setup = json.loads(receive(requests))
+    limits = Limits(**setup["limits"])
+    modalities = [load(name)(limits) for name in setup["modalities"]]
+    needs = Needs(**setup["needs"])
+    while True:
+        try:
+            job = json.loads(receive(requests))
+        except EOFError:
+            return
+        reply: dict[str, Any] = {"event": "finished", "error": None, "message": ""}
+        try:
+            for message, payload in _in_time(_messages(job, modalities, needs, limits), limits.seconds):
+                send(replies, message)
+                if payload is not None:
+                    send_bytes(replies, payload)
+        except MediaError as error:
+            reply |= {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:  # a modality's own bug costs the file, not the process
+            reply |= {"error": "DamagedMedia", "message": f"it cannot be decoded ({type(error).__name__}: {error})"}
+        send(replies, reply)
+
+
+def _messages(
+    job: dict[str, Any], modalities: list[Modality], needs: Needs, limits: Limits
+) -> Iterator[tuple[dict[str, Any], memoryview | None]]:
+    """What there is to say about one file: what it is, then its segments, the pixels of each behind it."""
+    path = Path(os.fsdecode(bytes.fromhex(job["path"])))
+    with open_source(path, job["key"], limits) as source:
+        modality = next((m for m in modalities if source.type in m.types), None)
+        if modality is None:
+            raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
+        opened = {"modality": modality.name, "content": source.content, "size": source.size}
+        yield {"event": "opened", **opened, "mtime_ns": source.mtime_ns, "settings": modality.settings}, None
+        if source.content == job["unless"]:
+            return
+        for segment, content in modality.segments(source, needs):
+            message = {"event": "piece", "segment": asdict(segment)}
+            if isinstance(content, Text):
+                yield {**message, "text": content.text}, None
+            else:
+                pixels = np.ascontiguousarray(content.pixels)
+                yield {**message, "shape": pixels.shape}, pixels.data.cast("B")
+
+
+def _in_time(pieces: Iterator[T], seconds: float) -> Iterator[T]:
+    """Pass pieces on; end the process when one takes too long, even inside a C library that holds the interpreter."""
+    while True:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        piece = next(pieces, None)
+        faulthandler.cancel_dump_traceback_later()
+        if piece is None:
+            return
+        yield piece
+
+
+def send(pipe: IO[bytes], message: dict[str, Any]) -> None:
+    send_bytes(pipe, json.dumps(message).encode())
+
+
+def send_bytes(pipe: IO[bytes], payload: bytes | memoryview) -> None:
+    pipe.write(struct.pack(">I", len(payload)))
+    pipe.write(payload)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> bytes:
+    (length,) = struct.unpack(">I", _exactly(pipe, 4))
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: IO[bytes], length: int) -> bytes:
+    payload = pipe.read(length)
+    if len(payload) < length:
+        raise EOFError("its pipe closed")
+    return payload
+
+
+if __name__ == "__main__":
+    # A library that prints must not garble the replies: they get a descriptor of their own.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        serve(sys.stdin.buffer, answers)
+    except BaseException:
+        sys.exit(BROKEN)

@@ -1,0 +1,72 @@
+"""The exact store: every vector is compared. The reference for all others, and good for some ten thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.types import Collection, Match, Metadata, Segment
+
+
+class MemoryStore:
+    """Keeps vectors in dictionaries; nothing outlives the process."""
+
+    def __init__(self, folder: Path | None = None) -> None:  # noqa: ARG002
+        """A folder is accepted, as by every store, and not used."""
+        self._rows: dict[Collection, dict[str, tuple[NDArray[np.float32], Metadata]]] = {}
+
+    def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
+        """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""
+        rows = self._rows.setdefault(collection, {})
+        for segment, vector in zip(segments, vectors, strict=True):
+            rows[segment.id] = (vector.astype(np.float32), dict(segment.metadata))
+
+    def nearest(
+        self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
+    ) -> list[Match]:
+        """The k most similar segments, best first; equal ones in the order in which they were written."""
+        rows = self._rows.get(collection, {})
+        ids = [name for name, (_, metadata) in rows.items() if _agrees(metadata, where)]
+        if not ids:
+            return []
+        matrix = np.stack([rows[name][0] for name in ids])
+        lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
+        similarities = matrix @ vector / np.maximum(lengths, np.finfo(np.float32).tiny)
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return [Match(ids[place], float(similarities[place])) for place in order]
+
+    def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Vectors by id; ids that are not there are left out."""
+        rows = self._rows.get(collection, {})
+        return {name: rows[name][0] for name in ids if name in rows}
+
+    def delete(self, collection: Collection, ids: Sequence[str]) -> None:
+        """Remove segments; ids that are not there are passed over."""
+        for name in ids:
+            self._rows.get(collection, {}).pop(name, None)
+
+    def count(self, collection: Collection) -> int:
+        """How many segments a collection holds."""
+        return len(self._rows.get(collection, {}))
+
+    def ids(self, collection: Collection) -> Iterator[str]:
+        """All ids of a collection."""
+        yield from tuple(self._rows.get(collection, {}))
+
+    def drop(self, collection: Collection) -> None:
+        """Remove a collection and all it holds."""
+        self._rows.pop(collection, None)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _agrees(metadata: Metadata, where: Metadata | None) -> bool:
+    # A bool is an int to Python and none to Chroma; stores must agree on what is equal.
+    return all(
+        key in metadata and metadata[key] == value and isinstance(metadata[key], bool) is isinstance(value, bool)
+        for key, value in (where or {}).items()
+    )

@@ -1,0 +1,193 @@
+"""The command: what it prints, what it returns, and that it never shows a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seehear import ModelSet, presets
+from seehear.cli import main
+from seehear.types import Route
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command on a library of the test's own, with the fake encoder in the place of mini."""
+    route = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
+    monkeypatch.setattr(presets, "SETS", MappingProxyType({"mini": ModelSet("mini", (route,))}))
+    monkeypatch.setenv("SEEHEAR_LIBRARY", str(tmp_path / "library"))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run_(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return status, said.out, said.err
+
+    return run_
+
+
+def test_add_search_info_and_remove(run: Run, photos: Path) -> None:
+    status, out, _ = run("add", photos)
+    assert status == 0
+    assert out.startswith("5 added, 0 unchanged in")
+    status, out, _ = run("search", "something", "red", "-k", "2")
+    assert status == 0
+    assert "red.png" in out.splitlines()[1]
+    status, out, _ = run("info", "--sources")
+    assert "files      5" in out
+    assert "photos/more/white.png" in out
+    assert "visual by seehear.testing:ColourEncoder, asked with image or text" in out
+    assert run("remove", photos / "red.png")[1] == "removed photos/red.png\n"
+    assert "red.png" not in run("search", "red")[1]
+
+
+def test_a_picture_can_be_the_question(run: Run, photos: Path) -> None:
+    run("add", photos)
+    status, out, _ = run("search", "--image", photos / "blue.png", "-k", "1")
+    assert status == 0
+    assert "blue.png" in out
+
+
+def test_json_is_for_programs(run: Run, photos: Path) -> None:
+    assert len(json.loads(run("add", photos, "--json")[1])["added"]) == 5
+    (hit,) = json.loads(run("search", "red", "-k", "1", "--json")[1])
+    assert set(hit) == {"id", "source", "modality", "start", "end", "score", "text", "metadata", "evidence"}
+    assert json.loads(run("info", "--json")[1])["files"] == 5
+    assert json.loads(run("remove", photos, "--json")[1])["removed"][0] == "photos/blue.png"
+    assert json.loads(run("search", "red", "--json")[1]) == []
+
+
+def test_metadata_is_given_and_asked_for(run: Run, photos: Path) -> None:
+    run("add", photos / "red.png", "--meta", "year=2024", "--meta", "by=ann")
+    run("add", photos / "blue.png", "--meta", "year=2023", "--meta", "by=[1]")
+    assert "blue.png" in run("search", "red", "--where", "year=2023", "--where", "by=[1]")[1]
+    assert run("search", "red", "--where", "year=2022")[1] == "Nothing was found.\n"
+
+
+def test_bad_files_are_named_and_the_status_tells(run: Run, photos: Path) -> None:
+    (photos / "text.jpg").write_text("no picture")
+    status, out, err = run("add", photos, photos / "nowhere")
+    assert status == 1
+    assert out.startswith("5 added, 0 unchanged, 2 failed")
+    assert f"{photos / 'text.jpg'}: its content is no picture" in err
+    assert f"{photos / 'nowhere'}: there is no such file or folder" in err
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["search", "red"], 2, "There is no library in"),
+        (["info"], 2, "There is no library in"),
+        (["add", "x", "--models", "nonsense"], 2, "no model set 'nonsense'"),
+        (["add", "x", "--meta", "year"], 2, "is not NAME=VALUE"),
+        (["eval", "nowhere.csv"], 2, "cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(run: Run, arguments: list[str], status: int, words: str) -> None:
+    found, _, err = run(*arguments)
+    assert found == status
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "The question is empty"),
+        (["", ""], "The question is empty"),
+        (["red", "-k", "0"], "k is how many hits"),
+        (["red", "--min-score", "2"], "min_score"),
+        (["--image", "nowhere.png"], "nowhere.png cannot be the question"),
+        (["--image", "http://localhost/a.png"], "is a URL"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_one_sentence(
+    run: Run, photos: Path, arguments: list[str], words: str
+) -> None:
+    run("add", photos)
+    status, _, err = run("search", *arguments)
+    assert status == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_name_cannot_write_to_the_terminal(run: Run, photos: Path) -> None:
+    (photos / "a\x1b[2Jb.jpg").write_text("no picture")
+    err = run("add", photos)[2]
+    assert "\x1b" not in err
+    assert "a\ufffd[2Jb.jpg" in err
+
+
+def test_an_unknown_command_is_refused_by_the_parser(run: Run) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("sing")
+    assert caught.value.code == 2
+
+
+def test_stopping_is_no_traceback(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seehear.library.Library.add", interrupted)
+    status, _, err = run("add", photos)
+    assert status == 130
+    assert "run the command again to go on" in err
+
+
+def test_a_full_disk_is_one_sentence(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("seehear.library.Library.add", full)
+    assert run("add", photos)[::2] == (1, "seehear: No space left on device: /somewhere\n")
+
+
+def pairs(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = ["image,caption"]
+    for name, colour in (("a", (255, 0, 0)), ("b", (0, 0, 255)), ("c", (0, 128, 0))):
+        noise = rng.integers(0, 20, (16, 16, 3))
+        Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+    rows += ["a.png,red", "b.png,blue", "c.png,green"]
+    (folder / "pairs.csv").write_text("\n".join(rows))
+    return folder / "pairs.csv"
+
+
+def test_eval_prints_recall_both_ways(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("eval", pairs(tmp_path))
+    assert status == 0
+    assert "text -> image" in out
+    assert "image -> text" in out
+    assert "100.0% (100.0% to 100.0%)" in out
+    there, back = json.loads(run("eval", pairs(tmp_path), "--json")[1])
+    assert there["recall"]["1"] == back["recall"]["1"] == 1.0
+    assert there["queries"] == 3
+
+
+def test_eval_goes_on_without_pictures_that_fail(run: Run, tmp_path: Path) -> None:
+    csv = pairs(tmp_path)
+    (tmp_path / "b.png").write_text("no picture")
+    status, out, err = run("eval", csv)
+    assert status == 1
+    assert "text -> image  2" in out
+    assert "b.png" in err
+
+
+def test_eval_of_a_library_measures_what_is_in_it(run: Run, tmp_path: Path) -> None:
+    csv = pairs(tmp_path)
+    run("add", tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png")
+    assert run("eval", csv, "--library", tmp_path / "library")[0] == 0
+    run("remove", tmp_path / "b.png")
+    status, _, err = run("eval", csv, "--library", tmp_path / "library")
+    assert status == 2
+    assert "b.png is not in the library" in err

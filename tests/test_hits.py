@@ -1,0 +1,79 @@
+"""How answers show themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from seehear.errors import UnreadableMedia
+from seehear.hits import Hit, Hits, shown
+from seehear.types import Evidence
+
+
+def hit(path: Path | str, score: float = 0.5) -> Hit:
+    evidence = Evidence("s", "visual", "colour", 1, score, score)
+    return Hit(f"photos/{Path(path).name}", str(path), "image", None, None, score, "", {"year": 2024}, (evidence,))
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (400, 300), "red").save(path)
+    return path
+
+
+def test_a_hit_opens_its_picture(red: Path) -> None:
+    assert hit(red).picture().size == (400, 300)
+    assert hit(red).picture(30).size == (40, 30)
+
+
+def test_a_picture_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableMedia):
+        hit(tmp_path / "gone.png").picture()
+
+
+def test_json_round_trips(red: Path) -> None:
+    (read,) = json.loads(Hits([hit(red)]).to_json())
+    assert read["source"] == str(red)
+    assert read["metadata"] == {"year": 2024}
+    assert read["evidence"][0]["encoder"] == "colour"
+    assert set(read) == {"id", "source", "modality", "start", "end", "score", "text", "metadata", "evidence"}
+
+
+def test_a_notebook_shows_thumbnails_and_scores(red: Path) -> None:
+    page = Hits([hit(red, 0.731)])._repr_html_()
+    assert "data:image/jpeg;base64," in page
+    assert "0.731" in page
+    assert "red.png" in page
+
+
+def test_a_notebook_survives_a_file_that_is_gone(red: Path, tmp_path: Path) -> None:
+    page = Hits([hit(red), hit(tmp_path / "gone.png")])._repr_html_()
+    assert "it is not there" in page
+    assert page.count("<figure") == 2
+
+
+def test_names_cannot_become_markup(tmp_path: Path) -> None:
+    page = Hits([hit(tmp_path / "<script>alert('x')\"</script>.png")])._repr_html_()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_nothing_found_says_so() -> None:
+    assert "Nothing was found" in Hits()._repr_html_()
+
+
+def test_a_terminal_shows_a_table_without_escapes(tmp_path: Path) -> None:
+    console = Console(width=200, record=True)
+    console.print(Hits([hit(tmp_path / "[red]a\x1b[31m\u202e.png", 0.25)]))
+    text = console.export_text()
+    assert "0.250" in text
+    assert "[red]a\ufffd[31m\ufffd.png" in text
+
+
+def test_what_cannot_be_looked_at_is_replaced() -> None:
+    assert shown("a\x1b[0m\n\u202eb\udce9ü 猫") == "a\ufffd[0m\ufffd\ufffdb\ufffdü 猫"

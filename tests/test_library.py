@@ -1,0 +1,190 @@
+"""The door: what a library remembers, refuses and lets go."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear import Library, Limits
+from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
+from seehear.presets import ModelSet
+from seehear.testing import ColourEncoder
+from seehear.types import Collection, Route, Segment
+
+OpenLibrary = Callable[..., Library]
+
+
+def test_a_library_is_there_again_after_closing(open_library: OpenLibrary, photos: Path) -> None:
+    with open_library() as library:
+        library.add(photos)
+    with open_library() as library:
+        assert Path(library.retrieve("red", k=1)[0].source).name == "red.png"
+        assert library.info()["files"] == 5
+
+
+def test_models_are_remembered_and_others_refused(open_library: OpenLibrary, tmp_path: Path) -> None:
+    open_library().close()
+    with pytest.raises(ModelMismatch, match=r"'colour', not 'mini'.*Open it without"):
+        Library.open(tmp_path / "library", models="mini")
+
+
+def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary) -> None:
+    open_library().close()
+    other = ColourEncoder()
+    other.fingerprint = "colour-2"
+    with pytest.raises(ModelMismatch, match=r"other weights or settings of colour.*Install"):
+        open_library(encoders={"colour": other})
+
+
+def test_a_refused_library_can_be_opened_right_afterwards(open_library: OpenLibrary, tmp_path: Path) -> None:
+    open_library().close()
+    with pytest.raises(ModelMismatch):
+        Library.open(tmp_path / "library", models="mini")
+    open_library().close()
+
+
+def test_a_second_opener_is_told_who_holds_it(open_library: OpenLibrary, tmp_path: Path) -> None:
+    open_library()
+    code = "import sys; from seehear import Library; Library.open(sys.argv[1])"
+    second = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "library"], capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "LibraryInUse" in second.stderr
+    assert "is in use by process" in second.stderr
+
+
+def test_the_same_process_cannot_open_it_twice_either(open_library: OpenLibrary) -> None:
+    open_library()
+    with pytest.raises(LibraryInUse):
+        open_library()
+
+
+def test_unknown_names_are_refused_with_the_known_ones(open_library: OpenLibrary, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no model set 'nonsense'. Choose one of: .*mini"):
+        open_library(models="nonsense")
+    with pytest.raises(InputError, match=r"no 'nonsense'. Known are chroma"):
+        open_library(store="nonsense")
+
+
+def test_a_file_or_a_folder_of_other_things_is_no_library(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match="is a file"):
+        Library.open(photos / "red.png")
+    with pytest.raises(InputError, match="holds other files"):
+        Library.open(photos)
+
+
+def test_a_library_that_is_not_there_is_made_only_when_wanted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no library in .*seehear add"):
+        Library.open(tmp_path / "nowhere", create=False)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(LibraryError, match="cannot be used for a library"):
+        Library.open(photos / "red.png" / "library")
+
+
+def test_a_damaged_ledger_is_named(open_library: OpenLibrary, tmp_path: Path) -> None:
+    open_library().close()
+    (tmp_path / "library" / "ledger.sqlite").write_bytes(b"no database" * 500)
+    with pytest.raises(LibraryDamaged, match=r"ledger.sqlite is damaged"):
+        open_library()
+
+
+def test_a_ledger_of_another_format_is_refused(open_library: OpenLibrary, tmp_path: Path) -> None:
+    library = open_library()
+    library._ledger.stamp({"format": "99"})
+    library.close()
+    with pytest.raises(LibraryDamaged, match="has format 99"):
+        open_library()
+
+
+def test_vectors_that_were_taken_away_are_noticed(open_library: OpenLibrary, photos: Path, tmp_path: Path) -> None:
+    with open_library() as library:
+        library.add(photos)
+    for path in (tmp_path / "library" / "chroma").glob("*.*"):
+        path.unlink()
+    with pytest.raises(LibraryDamaged):
+        open_library()
+
+
+def test_files_are_removed_by_path_by_folder_and_by_key(library: Library, photos: Path) -> None:
+    library.add(photos)
+    assert library.remove([photos / "red.png", "photos/blue.png"]) == ["photos/red.png", "photos/blue.png"]
+    assert library.remove(photos / "more") == ["photos/more/white.png"]
+    assert library.info()["sources"] == ["photos/green.png", "photos/yellow.png"]
+    assert {Path(hit.source).name for hit in library.retrieve("red")} == {"green.png", "yellow.png"}
+    assert library._store.count(Collection("colour", "visual", "image")) == 2
+    assert (photos / "red.png").exists()
+
+
+def test_removing_what_is_not_there_removes_nothing(library: Library, photos: Path) -> None:
+    library.add(photos)
+    with pytest.raises(InputError, match="Not in this library: nonsense"):
+        library.remove(["photos/red.png", "nonsense"])
+    assert library.info()["files"] == 5
+
+
+def test_a_removed_file_can_be_added_again(library: Library, photos: Path) -> None:
+    library.add(photos)
+    library.remove(photos / "red.png")
+    assert len(library.add(photos).added) == 1
+    assert Path(library.retrieve("red", k=1)[0].source).name == "red.png"
+
+
+def test_an_encoder_is_chosen_by_module_and_class(tmp_path: Path, photos: Path) -> None:
+    route = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
+    with Library.open(tmp_path / "named", models=ModelSet("own", (route,))) as library:
+        library.add(photos)
+        assert Path(library.retrieve("blue", k=1)[0].source).name == "blue.png"
+
+
+def test_limits_are_the_users(open_library: OpenLibrary, photos: Path) -> None:
+    report = open_library(limits=Limits(pixels=100)).add(photos)
+    assert len(report.failed) == 5
+    assert "limit" in report.failed[0].reason
+
+
+def test_asking_does_not_hold_up_the_event_loop(library: Library, photos: Path) -> None:
+    library.add(photos)
+
+    async def ask() -> list[str]:
+        answers = await asyncio.gather(*(library.aretrieve(colour, k=1) for colour in ("red", "green", "blue") * 5))
+        return [Path(hits[0].source).stem for hits in answers]
+
+    assert asyncio.run(ask()) == ["red", "green", "blue"] * 5
+
+
+def test_captions_and_pictures_are_measured_against_each_other(library: Library, photos: Path) -> None:
+    library.add(photos)
+    pairs = [(photos / f"{colour}.png", colour) for colour in ("red", "green", "blue")]
+    there, back = library.evaluate([*pairs, (photos / "red.png", "blue")])
+    assert (there.queries, there.candidates) == (4, 3)
+    assert there.recall[1] == 0.75
+    # "blue" is said of two pictures; the tie counts against the one that is blue.
+    assert (back.queries, back.recall[1], back.recall[5]) == (3, pytest.approx(2 / 3), 1.0)
+
+
+def test_measuring_what_is_not_there_is_an_error(library: Library, photos: Path) -> None:
+    library.add(photos / "red.png")
+    with pytest.raises(InputError, match=r"blue.png is not in the library"):
+        library.evaluate([(photos / "blue.png", "blue")])
+
+
+def test_rows_of_the_store_that_are_not_published_are_not_found(library: Library, photos: Path) -> None:
+    library.add(photos)
+    where = Collection("colour", "visual", "image")
+    ids = library._ledger.segment_ids("photos/red.png")["visual"]
+    red = library._store.get(where, ids)[ids[0]]
+    best = library.retrieve("red", k=1)
+    ghosts = [Segment(f"ghost{number}", "gone.png", "image", "visual") for number in range(40)]
+    library._store.upsert(where, ghosts, np.stack([red] * 40))
+    assert [hit.id for hit in library.retrieve("red", k=1)] == [best[0].id]
+    assert len(library.retrieve("red", k=5)) == 5

@@ -1,0 +1,37 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seehear.errors import InputError
+from seehear.metadata import checked
+
+
+def test_plain_values_pass_and_nothing_is_left_out() -> None:
+    told = {"a": "x", "b": 1, "c": 0.5, "d": True, "e": None}
+    assert checked(told) == {"a": "x", "b": 1, "c": 0.5, "d": True}
+
+
+def test_numpy_scalars_become_pythons() -> None:
+    clean = checked({"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": np.str_("x")})
+    assert [type(value) for value in clean.values()] == [float, int, bool, str]
+
+
+def test_text_that_cannot_be_encoded_is_escaped() -> None:
+    assert checked({"a": "caf\udce9"}) == {"a": "caf\\udce9"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"a": [1]}, {"a": {}}, {"a": float("nan")}, {"a": float("inf")}, {"a": 2**64}, {"a": Path("x")}, {"a": b"x"},
+     {"_a": 1}, {"": 1}, {1: 1}, {"a\0": 1}],
+)  # fmt: skip
+def test_what_no_store_keeps_is_refused_by_name(told: dict[Any, Any]) -> None:
+    with pytest.raises(InputError, match=r"'a'|cannot name"):
+        checked(told)
+
+
+def test_metadata_is_a_mapping() -> None:
+    with pytest.raises(InputError, match="mapping"):
+        checked(["a"])  # type: ignore[arg-type]

@@ -1,0 +1,22 @@
+import pytest
+
+from seehear.errors import InputError
+from seehear.presets import SETS, ModelSet, model_set
+from seehear.registry import load
+
+
+def test_every_set_names_encoders_that_take_what_their_routes_answer() -> None:
+    for name, one in SETS.items():
+        assert one.name == name
+        for route in one.routes:
+            assert route.answers <= load(route.encoder)().takes
+
+
+def test_a_set_of_ones_own_passes_through() -> None:
+    own = ModelSet("own", ())
+    assert model_set(own) is own
+
+
+def test_an_unknown_set_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="mini"):
+        model_set("nonsense")

@@ -1,0 +1,127 @@
+"""Questions and their answers, with a fake encoder that knows colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seehear import Library, Query
+from seehear.errors import QueryError
+
+
+@pytest.fixture(autouse=True)
+def _filled(library: Library, photos: Path) -> None:
+    library.add(photos, metadata=lambda path: {"name": path.stem})
+
+
+def found(library: Library, query: str | Query, **fields: object) -> list[str]:
+    return [Path(hit.source).stem for hit in library.retrieve(query, **fields)]  # type: ignore[arg-type]
+
+
+def test_words_find_pictures_best_first(library: Library) -> None:
+    hits = library.retrieve("something red", k=3)
+    assert Path(hits[0].source).stem == "red"
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert all(0 <= hit.score <= 1 for hit in hits)
+    assert (hits[0].modality, hits[0].start, hits[0].end) == ("image", None, None)
+
+
+def test_a_hit_says_why(library: Library) -> None:
+    hit = library.retrieve("red", k=1)[0]
+    (evidence,) = hit.evidence
+    assert (evidence.channel, evidence.encoder, evidence.rank) == ("visual", "colour", 1)
+    assert evidence.similarity == pytest.approx(hit.score)
+
+
+@pytest.mark.parametrize("form", ["path", "string", "pil", "array"])
+def test_a_picture_finds_itself(library: Library, photos: Path, form: str) -> None:
+    path = photos / "blue.png"
+    image = Image.open(path)
+    forms = {"path": path, "string": str(path), "pil": image, "array": np.asarray(image)}
+    hits = library.retrieve(Query(image=forms[form]), k=1)
+    assert hits[0].source == str(path)
+    assert hits[0].score > 0.999
+
+
+def test_words_and_a_picture_ask_together(library: Library, photos: Path) -> None:
+    # Red and green light make yellow.
+    assert found(library, Query(text="red", image=photos / "green.png"), k=3)[:3].count("yellow") == 1
+
+
+def test_more_parts_pull_and_push(library: Library) -> None:
+    assert found(library, Query(plus=["red", ("blue", 0.1)]), k=1) == ["red"]
+    assert found(library, Query(plus=[("red", 0.1), "blue"]), k=1) == ["blue"]
+    assert found(library, Query(text="red", plus=["blue"], minus=["red"]), k=1) == ["blue"]
+
+
+def test_a_path_in_words_is_words(library: Library, photos: Path) -> None:
+    assert found(library, f"red {photos / 'blue.png'}", k=1) == ["red"]
+
+
+def test_where_modalities_channels_and_min_score_narrow_down(library: Library) -> None:
+    assert found(library, "red", where={"name": "green"}) == ["green"]
+    assert found(library, "red", modalities={"video"}) == []
+    assert found(library, "red", modalities="image", channels=["visual"], k=1) == ["red"]
+    assert found(library, "red", min_score=0.9) == ["red"]
+    assert found(library, "red", where={"name": "nobody"}) == []
+
+
+def test_a_retriever_keeps_its_settings(library: Library) -> None:
+    retriever = library.retriever(k=2, where={"name": "green"})
+    assert [Path(hit.source).stem for hit in retriever.retrieve("red")] == ["green"]
+    assert len(library.retriever(k=2).retrieve("red")) == 2
+    assert len(library.retriever(k=2).retrieve("red", k=4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "words"),
+    [
+        ("", {}, "empty"),
+        ("  \n", {}, "empty"),
+        (Query(), {}, "empty"),
+        (Query(minus=["red"]), {}, "empty"),
+        (Query(plus=[" "]), {}, "no words"),
+        ("red", {"k": 0}, "k is how many"),
+        ("red", {"k": -3}, "k is how many"),
+        ("red", {"k": True}, "k is how many"),
+        ("red", {"k": 2.5}, "k is how many"),
+        ("red", {"min_score": 7}, "min_score"),
+        ("red", {"channels": {"smell"}}, "channels are some of"),
+        ("red", {"channels": set()}, "channels are some of"),
+        ("red", {"modalities": ["hologram"]}, "modalities are some of"),
+        ("red", {"wear": 1}, "no field wear"),
+        ("red", {"text": 5}, "words of a question"),
+        ("red", {"channels": {"speech"}}, "Nothing here answers"),
+        ("x" * 20_000, {}, "at most"),
+        (7, {}, "is a string or a Query"),
+        (Query(text="red", minus=["red"]), {}, "cancel"),
+        (Query(plus="red"), {}, "lists of words"),
+        (Query(plus=[("red", -1)]), {}, "weight"),
+        (Query(plus=[("red", float("nan"))]), {}, "weight"),
+        (Query(image="https://example.org/a.png"), {}, "is a URL"),
+        (Query(image="nowhere.png"), {}, "nowhere.png cannot be the question: it is not there"),
+        (Query(image=5), {}, "a picture is a path".capitalize()),
+        (Query(image=np.zeros((4, 4), np.uint8)), {}, "A picture is a path"),
+        (Query(image=np.zeros((0, 4, 3), np.uint8)), {}, "A picture is a path"),
+    ],
+)
+def test_questions_that_make_no_sense_say_why(
+    library: Library, query: Query, fields: dict[str, object], words: str
+) -> None:
+    with pytest.raises(QueryError, match=words):
+        library.retrieve(query, **fields)  # type: ignore[arg-type]
+
+
+def test_a_question_that_is_no_picture_says_so(library: Library, tmp_path: Path) -> None:
+    path = tmp_path / "notes.png"
+    path.write_text("words")
+    with pytest.raises(QueryError, match=r"notes\.png cannot be the question"):
+        library.retrieve(Query(image=path))
+
+
+def test_strange_words_are_words(library: Library) -> None:
+    for words in ("\ud800", "\x00", "🎈" * 50, "'; DROP TABLE segments; --", "a\nb"):
+        assert len(library.retrieve(words, k=2)) == 2
