@@ -172,7 +172,7 @@ def look(network: EfficientNet, training: Pairs, meanings: Tensor) -> tuple[Tens
     features, known = torch.empty(2, count, 1280), torch.empty(2, count, meanings.shape[1])
     for start in range(0, count, mini.BATCH):
         rows = slice(start, start + mini.BATCH)
-        straight = np.stack([mini.squashed(pixels(path)) for path, _ in training[rows]])
+        straight = np.stack([mini.squared(pixels(path)) for path, _ in training[rows]])
         for view, batch in enumerate((straight, straight[:, :, ::-1].copy())):
             x = network.seen(torch.from_numpy(batch))
             classes = torch.softmax(network.logits(x) / mini.TEMPERATURE, dim=1)

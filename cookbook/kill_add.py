@@ -2,17 +2,14 @@
 
     python cookbook/kill_add.py FOLDER --files 300 --kills 10
 
-A first process adds the files to a library that is thrown away: it tells how long that takes, and what can be read at all.
-Then one process after the other opens the same library and adds all files; each is killed at a random moment after the
-first batch goes to the encoder (SIGKILL, its decoding processes too), and the last is let finish. One that gets through
-too early waits at its last file for its death. Each writes down, and forces to disk, which files it was told are done.
+A process adds the files to a library that is thrown away, to tell how long that takes. Then one after the other adds
+them to the same library; each is killed at a random moment after its first batch goes to the encoder (SIGKILL, its
+decoding processes too), and the last is let finish. One that gets through too early waits at its last file for that.
 
-In the end each of those must be in the library (else it is lost), and every other file too, once; each must find itself
-first with a score above 0.999, behind none but those that score the same; the store must hold the rows that the ledger
-knows and no other (orphans); and one more `add` must find nothing to embed. The exit status is 1 otherwise.
-
-Files are published by the batch, so smaller batches than the library's own (`--batch`) give more different moments.
-`--models colour` takes the fake encoder, to be quick. Runs where there are process groups: not on Windows.
+Each forces to disk which files it was told are done: the next must find those (else they are lost). In the end every
+file must be there, once, and find itself first, behind none but those that score the same; the store must hold the
+rows that the ledger knows and no other (orphans); one more `add` must embed nothing. Otherwise the exit status is 1.
+Small batches (`--batch`) give more different moments; `--models colour` takes the fake encoder. Not for Windows.
 """
 
 from __future__ import annotations
@@ -49,7 +46,7 @@ TIE = 1e-5  # of two scores that count as the same
 def add(files: list[str], library: str, log: str, models: str, batch: int, hold: bool) -> None:
     """Be a process that adds files, and writes down what becomes of them."""
     ingest.BATCH = batch
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT)
 
     def note(kind: str, what: Any) -> None:
         os.write(file, json.dumps([kind, what]).encode() + b"\n")
@@ -58,12 +55,11 @@ def add(files: list[str], library: str, log: str, models: str, batch: int, hold:
     def done(number: int, total: int, path: str) -> None:
         note("done", path)
         if hold and number == total:
-            print("held", flush=True)
+            note("embedded", 0)
             signal.pause()
 
     def embed(really: Any, contents: list[Any], role: str) -> Any:
         note("embedded", len(contents))
-        print("embedding", flush=True)
         return really(contents, role)
 
     encoders = {route.encoder: load(route.encoder)() for route in MODELS[models].routes}
@@ -80,86 +76,43 @@ def held(library: Library) -> list[str]:
     return [str(Path(info["folders"][root], below)) for root, _, below in (s.partition("/") for s in info["sources"])]
 
 
-def start(**job: Any) -> subprocess.Popen[str]:
+def start(**job: Any) -> subprocess.Popen[bytes]:
     """Start a process that adds, and return when it is about to embed its first batch."""
-    command = [sys.executable, __file__, "--child", json.dumps(job), "-"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    if not process.stdout or not process.stdout.readline():
-        raise SystemExit("a process that adds ended too early; see above")
+    process = subprocess.Popen([sys.executable, __file__, "--child", json.dumps(job), "-"], start_new_session=True)
+    while process.poll() is None and not noted(job["log"], "embedded"):
+        time.sleep(0.005)
     return process
 
 
-def noted(log: Path, kind: str) -> list[Any]:
-    lines = log.read_text().splitlines(keepends=True)
-    return [what for name, what in (json.loads(line) for line in lines if line.endswith("\n")) if name == kind]
+def noted(log: str, kind: str) -> list[Any]:
+    """What a process wrote down; a line that its death cut off does not count."""
+    lines = Path(log).read_bytes().split(b"\n")[:-1] if Path(log).exists() else []
+    return [what for name, what in map(json.loads, lines) if name == kind]
 
 
-def faults(folder: Path, models: ModelSet, content: dict[str, str], told: set[str]) -> dict[str, int]:
+def faults(folder: str, models: ModelSet, content: dict[str, str]) -> dict[str, int]:
     """Count what is wrong with a library that should hold just these files."""
-    copies = Counter(content.values())
-
-    def misfound(path: str) -> bool:
-        hits = library.retrieve(Query(image=path), k=2 + copies[content[path]])
-        mine = [hit.score for hit in hits if hit.source == path]
-        return len(mine) != 1 or mine[0] <= 0.999 or hits[0].score - mine[0] > TIE
-
+    wrong, copies = 0, Counter(content.values())
     with Library.open(folder, models=models) as library:
         paths, segments = held(library), library.info()["segments"]
-        wrong = sum(map(misfound, content))
+        for path in content:
+            hits = library.retrieve(Query(image=path), k=2 + copies[content[path]])
+            mine = [hit.score for hit in hits if hit.source == path]
+            wrong += len(mine) != 1 or mine[0] <= 0.999 or hits[0].score - mine[0] > TIE
         again = library.add(list(content)).embedded
-    ledger, store = Ledger(folder / LEDGER, models.routes), load("chroma")(folder / "chroma")
+    ledger, store = Ledger(Path(folder) / LEDGER, models.routes), load("chroma")(Path(folder) / "chroma")
     known = {name for source in ledger.sources() for ids in ledger.segment_ids(source.key).values() for name in ids}
-    rows = {collection: set(store.ids(collection)) for collection in ledger.counts()}
-    counts = sum(store.count(collection) for collection in rows)
+    rows = [name for collection in ledger.counts() for name in store.ids(collection)]
+    count = sum(store.count(collection) for collection in ledger.counts())
     ledger.close()
     store.close()
     return {
-        "lost": len(told.difference(paths)),
-        "missing": len(set(content).difference(paths)),
+        "missing": len(set(content).difference(paths)) + len(known.difference(rows)),
         "duplicated": len(paths) - len(set(paths)) + abs(segments - len(paths)),
-        "orphaned": counts - sum(len(ids & known) for ids in rows.values()),
-        "without vector": sum(len(known - ids) for ids in rows.values()),
+        "orphaned": max(count, len(rows)) - len(known.intersection(rows)),
         "wrongly found": wrong,
         "embedded again": again,
     }
-
-
-def measure(given: argparse.Namespace, work: Path, files: list[str]) -> int:
-    """Kill, continue, look; returns the exit status."""
-    rng = random.Random(given.seed)
-    job = {"models": given.models, "batch": given.batch, "library": str(work / "library")}
-    process = start(**{**job, "library": str(work / "whole")}, files=files, log=str(work / "whole.log"), hold=False)
-    started = time.monotonic()
-    process.wait()
-    seconds = time.monotonic() - started
-    files = noted(work / "whole.log", "added")[0]
-    content = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files}
-    print(f"{len(files)} files ({len(set(content.values()))} different), embedded in {seconds:.1f} s without a kill")
-
-    told: set[str] = set()
-    found: list[set[str]] = []  # contents that each process found in the library
-    embedded: list[int] = []
-    for left in range(given.kills, -1, -1):
-        log = work / f"{left}.log"
-        process = start(**job, files=files, log=str(log), hold=left > 0)
-        if left:
-            # An even share of what there is to do for each, on average, so that the last ones find work too.
-            time.sleep(rng.uniform(0, (1 - len(told) / len(files)) * min(0.9, 2 / (left + 1)) * seconds))
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.wait() != (-signal.SIGKILL if left else 0):
-            raise SystemExit(f"add ended by itself, with status {process.returncode}; see above")
-        told.update(noted(log, "done"))
-        found.append({content[path] for path in noted(log, "found")[0]})
-        embedded.append(sum(noted(log, "embedded")))
-    found.append(set(content.values()))
-
-    redone = [number - len(after - before) for number, before, after in zip(embedded, found, found[1:], strict=False)]
-    for number, before, lost in zip(embedded, found, redone, strict=False):
-        print(f"found {len(before):4} files, embedded {number:4}, of which {lost:3} had to be done again")
-    print(f"redone per restart: median {statistics.median(redone):g}, most {max(redone)}")
-    wrong = faults(work / "library", MODELS[given.models], content, told)
-    print(", ".join(f"{name} {count}" for name, count in wrong.items()))
-    return 1 if any(wrong.values()) else 0
 
 
 def main() -> int:
@@ -177,8 +130,43 @@ def main() -> int:
         return 0
     every = sorted(path for path in given.folder.rglob("*") if path.is_file())
     files = [os.path.realpath(path) for path in every if sniff(path.read_bytes()[:32])][: given.files]
-    with tempfile.TemporaryDirectory() as name:
-        return measure(given, Path(name), files)
+    with tempfile.TemporaryDirectory() as work:
+        return measure(files, given.kills, random.Random(given.seed), work, models=given.models, batch=given.batch)
+
+
+def measure(files: list[str], kills: int, rng: random.Random, work: str, **job: Any) -> int:
+    """Kill, continue, look; returns the exit status."""
+    log = f"{work}/whole.log"
+    process = start(**job, files=files, library=f"{work}/whole", log=log, hold=False)
+    started = time.monotonic()
+    process.wait()
+    seconds = time.monotonic() - started
+    (files,) = noted(log, "added")
+    content = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files}
+    print(f"{len(files)} files ({len(set(content.values()))} different), embedded in {seconds:.1f} s without a kill")
+
+    told, lost, library = set[str](), set[str](), f"{work}/library"
+    before, embedded, redone = set[str](), 0, list[int]()
+    for left in range(kills, -1, -1):
+        log = f"{work}/{left}.log"
+        process = start(**job, files=files, library=library, log=log, hold=left > 0)
+        if left:
+            # An even share of what there is to do for each, on average, so that the last ones find work too.
+            time.sleep(rng.uniform(0, (1 - len(told) / len(files)) * min(0.9, 2 / (left + 1)) * seconds))
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.wait() != (-signal.SIGKILL if left else 0):
+            raise SystemExit(f"add ended by itself, with status {process.returncode}; see above")
+        (found,) = noted(log, "found")
+        lost |= told.difference(found)
+        told.update(noted(log, "done"))
+        if left < kills:
+            redone.append(embedded - len({content[path] for path in found} - before))
+        before, embedded = {content[path] for path in found}, sum(noted(log, "embedded"))
+        print(f"found {len(found):4} files done, embedded {embedded:4}, then {'was killed' if left else 'ended'}")
+    print(f"done again per restart: median {statistics.median(redone or [0]):g}, most {max(redone, default=0)}")
+    wrong = {"lost": len(lost), **faults(library, MODELS[job["models"]], content)}
+    print(", ".join(f"{name} {count}" for name, count in wrong.items()))
+    return 1 if any(wrong.values()) else 0
 
 
 if __name__ == "__main__":

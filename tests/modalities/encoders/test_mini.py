@@ -19,7 +19,7 @@ from PIL import Image
 
 from seehear.errors import EncoderError, MissingExtra
 from seehear.modalities.encoders import mini
-from seehear.modalities.encoders.mini import Mini, pinned, squashed
+from seehear.modalities.encoders.mini import Mini, pinned, squared
 from seehear.testing import EncoderContract
 from seehear.types import Content, Picture, Text
 
@@ -66,7 +66,7 @@ class TestFinding:
             ("a cup of coffee with a spoon on a table", "coffee.png"),
             ("a motorcycle in a garage", "motorcycle_left.png"),
             ("a rocket launch at night", "rocket.jpg"),
-            ("a smiling woman in an orange suit", "astronaut.png"),
+            ("a page of text", "page.png"),
         ],
     )
     def test_words_find_their_photograph(self, loaded: Mini, words: str, expected: str) -> None:
@@ -114,13 +114,16 @@ class TestContents:
         row = loaded.embed([Picture(np.full(shape, 200, np.uint8))], "document")
         assert np.linalg.norm(row) == pytest.approx(1, abs=1e-5)
 
-    def test_a_squashed_picture_keeps_its_edges(self) -> None:
-        pixels = np.zeros((224, 448, 3), np.uint8)
-        pixels[:, -40:] = 255
-        found = squashed(pixels)
+    @pytest.mark.parametrize("upright", [False, True])
+    def test_half_of_what_is_longer_is_cut_and_the_rest_squashed(self, upright: bool) -> None:
+        pixels = np.zeros((100, 300, 3), np.uint8)
+        pixels[:, :40] = pixels[:, -40:] = 255  # 50 of each end go
+        pixels[:, 150:250] = 100  # the right half of what stays
+        found = squared(pixels.transpose(1, 0, 2) if upright else pixels)
+        found = found.transpose(1, 0, 2) if upright else found
         assert found.shape == (224, 224, 3)
-        assert found[:, -10:].min() > 250
-        assert found[:, :190].max() < 5
+        assert found[:, 4:108].max() == 0
+        assert (found[:, 116:-4] == 100).all()
 
     def test_pixels_are_not_changed(self, loaded: Mini) -> None:
         pixels = np.full((224, 224, 3), 7, np.uint8)
