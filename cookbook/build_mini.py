@@ -1,13 +1,13 @@
 """Build the weights of the encoder `mini` from captioned photographs, and measure them on pictures that no step saw.
 
     pip install -e ".[mini]" && pip install --no-deps timm    # timm carries the names of ImageNet's classes as text
-    python cookbook/build_mini.py --data ../shared/data       # about ten minutes on two cores
+    python cookbook/build_mini.py --data ../shared/data       # a quarter of an hour on two idle cores
     python cookbook/build_mini.py --data ../shared/data --pairs held-out.csv    # only list the photographs kept back
 
 A picture's vector is the sum of two: what EfficientNet-Lite0's own classes mean (ConSE: Norouzi et al. 2014,
 arXiv 1312.5650), which nothing here changes, and what a copy of its last layers and one linear map make of it. These
 are trained to bring photographs and their captions together, with the symmetric loss of CLIP (Radford et al. 2021,
-arXiv 2103.00020). The words' network, all-MiniLM-L6-v2, stays as it is. Seeded: one machine makes one file.
+arXiv 2103.00020). The words' network, all-MiniLM-L6-v2, stays as it is. Seeded.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from seehear.ingest import BATCH
 from seehear.media import open_source, read_picture, sniff
 from seehear.presets import SETS
 from seehear.registry import load
+from seehear.stores.chroma import HNSW
 from seehear.types import Picture, Route, segment_id
 
 FAKE = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
@@ -87,8 +88,7 @@ def parts(files: list[Path], encoder: Any) -> Seconds:
     started = used()
     with tempfile.TemporaryDirectory() as folder:
         client: Any = chromadb.PersistentClient(folder, settings=Settings(anonymized_telemetry=False))
-        configuration = {"hnsw": {"space": "cosine"}}
-        collection = client.create_collection("vectors", embedding_function=None, configuration=configuration)
+        collection = client.create_collection("vectors", embedding_function=None, configuration={"hnsw": HNSW})
         for batch in batches:
             collection.upsert(**batch)
         client.close()

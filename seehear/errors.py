@@ -9,7 +9,7 @@ SeehearError
 │   ├── MediaTooLarge         it claims more than the limits allow
 │   ├── UnreadableMedia       the system does not let us read it
 │   └── DecoderDied           it killed, or stalled, the process that decoded it
-├── EncoderError              weights that are missing or are not what they should be, an input that fails
+├── EncoderError              weights that are missing, or are not what they should be
 ├── MissingExtra              a package of an extra is not installed (also an ImportError)
 └── LibraryError
     ├── LibraryInUse          another process holds it
@@ -55,7 +55,7 @@ class DecoderDied(MediaError):
 
 
 class EncoderError(SeehearError):
-    """Weights are missing or are not what they should be, or an input could not be embedded."""
+    """Weights are missing, or are not what they should be."""
 
 
 class MissingExtra(SeehearError, ImportError):

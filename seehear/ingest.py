@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.contracts import Encoder, Store
 from seehear.draft import Draft, same, unchanged
@@ -168,10 +169,6 @@ class Ingest:
         self._close(draft)
         for route, batch in self._batches.items():
             self._batches[route] = [item for item in batch if item[0] is not draft]
-            for segment in draft.segments:
-                if segment.channel == route.channel:
-                    collection = Collection(route.encoder, route.channel, segment.modality)
-                    self.store.delete(collection, [segment.id])
         if isinstance(error, UnsupportedMedia) and not file.named and not _claims_to_be_media(file.path):
             self._tell(self.report.ignored, file)
         else:
@@ -195,12 +192,15 @@ class Ingest:
             part = [item for item in batch if item[1].modality == modality]
             kept, rows = self._vectors(route, part)
             if kept:
-                collection = Collection(route.encoder, route.channel, modality)
-                self.store.upsert(collection, [segment for _, segment, _ in kept], rows)
+                self._upsert(Collection(route.encoder, route.channel, modality), [item[1] for item in kept], rows)
             self.report.embedded += len(kept)
         for draft, _, _ in batch:
             draft.waiting -= 1
         self._publish()
+
+    def _upsert(self, collection: Collection, segments: Sequence[Segment], rows: NDArray[np.float32]) -> None:
+        self.ledger.intend(collection, [segment.id for segment in segments])
+        self.store.upsert(collection, segments, rows)
 
     def _vectors(self, route: Route, batch: list[tuple[Draft, Segment, Content]]) -> tuple[list[Any], Any]:
         encoder = self.encoders[route]
@@ -257,7 +257,7 @@ class Ingest:
             vectors = self.store.get(collection, theirs)
             if len(mine) != len(theirs) or len(vectors) != len(theirs):
                 return False
-            self.store.upsert(collection, mine, np.stack([vectors[name] for name in theirs]))
+            self._upsert(collection, mine, np.stack([vectors[name] for name in theirs]))
         draft.whole = True
         self._drafts[draft.file.key] = draft
         self._publish()

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from seehear.errors import LibraryDamaged
@@ -58,6 +58,9 @@ class Known:
     """When it was read; a change within the clock's grain of that moment would not show in `mtime_ns`."""
     settings: str
     metadata: Metadata
+
+
+_PLAIN = [field.name for field in fields(Known) if field.name != "metadata"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ class Ledger:
                 self._discard(db, key, kept)
                 db.execute(
                     "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*astuple(known)[:-1], json.dumps(dict(known.metadata))),
+                    [getattr(known, name) for name in _PLAIN] + [json.dumps(dict(known.metadata))],
                 )
                 db.executemany(
                     "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)",
@@ -231,6 +234,15 @@ class Ledger:
                 )
                 for segment in entry.segments:
                     db.execute("DELETE FROM garbage WHERE id = ?", (segment.id,))
+
+    def intend(self, collection: Collection, ids: Sequence[str]) -> None:
+        """Note what is about to be stored: it is garbage until it is published, should we be killed in between."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO garbage "
+                "SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM segments WHERE id = ?)",
+                [(collection.encoder, collection.channel, collection.modality, name, name) for name in ids],
+            )
 
     def touch(self, key: str, size: int, mtime_ns: int, seen_ns: int) -> None:
         """Note that a file was read again and found to hold the same bytes."""

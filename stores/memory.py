@@ -17,10 +17,13 @@ class MemoryStore:
     def __init__(self, folder: Path | None = None) -> None:  # noqa: ARG002
         """A folder is accepted, as by every store, and not used."""
         self._rows: dict[Collection, dict[str, tuple[NDArray[np.float32], Metadata]]] = {}
+        self._units: dict[Collection, NDArray[np.float32]] = {}
+        """All vectors of a collection at unit length, until it is written again."""
 
     def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
         """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""
         rows = self._rows.setdefault(collection, {})
+        self._units.pop(collection, None)
         for segment, vector in zip(segments, vectors, strict=True):
             rows[segment.id] = (vector.astype(np.float32), dict(segment.metadata))
 
@@ -29,14 +32,17 @@ class MemoryStore:
     ) -> list[Match]:
         """The k most similar segments, best first; equal ones in the order in which they were written."""
         rows = self._rows.get(collection, {})
-        ids = [name for name, (_, metadata) in rows.items() if _agrees(metadata, where)]
-        if not ids:
+        if not rows:
             return []
-        matrix = np.stack([rows[name][0] for name in ids])
-        lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
-        similarities = matrix @ vector / np.maximum(lengths, np.finfo(np.float32).tiny)
+        if collection not in self._units:
+            self._units[collection] = _unit(np.stack([stored for stored, _ in rows.values()]))
+        similarities = self._units[collection] @ _unit(vector[None])[0]
+        if where:
+            agreed = np.array([_agrees(metadata, where) for _, metadata in rows.values()])
+            similarities = np.where(agreed, similarities, -np.inf)
+        ids = list(rows)
         order = np.argsort(-similarities, kind="stable")[:k]
-        return [Match(ids[place], float(similarities[place])) for place in order]
+        return [Match(ids[place], float(similarities[place])) for place in order if similarities[place] > -np.inf]
 
     def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Vectors by id; ids that are not there are left out."""
@@ -45,6 +51,7 @@ class MemoryStore:
 
     def delete(self, collection: Collection, ids: Sequence[str]) -> None:
         """Remove segments; ids that are not there are passed over."""
+        self._units.pop(collection, None)
         for name in ids:
             self._rows.get(collection, {}).pop(name, None)
 
@@ -58,15 +65,21 @@ class MemoryStore:
 
     def drop(self, collection: Collection) -> None:
         """Remove a collection and all it holds."""
+        self._units.pop(collection, None)
         self._rows.pop(collection, None)
 
     def close(self) -> None:
         """Nothing to let go of."""
 
 
-def _agrees(metadata: Metadata, where: Metadata | None) -> bool:
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
+def _agrees(metadata: Metadata, where: Metadata) -> bool:
     # A bool is an int to Python and none to Chroma; stores must agree on what is equal.
     return all(
         key in metadata and metadata[key] == value and isinstance(metadata[key], bool) is isinstance(value, bool)
-        for key, value in (where or {}).items()
+        for key, value in where.items()
     )

@@ -84,3 +84,10 @@ def test_what_was_written_is_there_after_reopening(ledger: Ledger, tmp_path: Pat
     again = Ledger(tmp_path / "ledger.sqlite", [ROUTE])
     assert again.known("a") == entry("a", "1").known
     again.close()
+
+
+def test_what_was_stored_and_never_published_is_garbage(ledger: Ledger) -> None:
+    ledger.publish([entry("a", "1")])
+    ledger.intend(VISUAL, ["a-1", "b-1", "c-1"])
+    ledger.publish([entry("b", "1")])
+    assert ledger.garbage() == {VISUAL: ["c-1"]}

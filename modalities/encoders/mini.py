@@ -72,15 +72,15 @@ class Mini:
     def embed(self, contents: Sequence[Content], role: Role) -> Array:  # noqa: ARG002 - one vector serves both roles
         """Embed words and pictures, mixed or not: float32 (len(contents), 384), unit rows, in order.
 
-        Raises MissingExtra when a package is not installed, and EncoderError when its weights are not those that ours
-        were trained with, or a picture is not uint8 (height, width, 3).
+        Raises MissingExtra when a package is not installed, EncoderError when its weights are not those that ours were
+        trained with, and TypeError when a picture is not uint8 (height, width, 3).
         """
         rows = np.empty((len(contents), self.dim), np.float32)
         texts = [place for place, content in enumerate(contents) if isinstance(content, Text)]
         pictures = [place for place, content in enumerate(contents) if isinstance(content, Picture)]
         if len(texts) + len(pictures) < len(contents):
             kinds = sorted({content.kind for content in contents} - self.takes)
-            raise EncoderError(f"mini embeds text and image, not {', '.join(kinds)}.")
+            raise TypeError(f"mini embeds text and image, not {', '.join(kinds)}.")
         if texts:
             rows[texts] = self._load_words()([contents[place].text for place in texts])  # type: ignore[union-attr]
         if pictures:
@@ -145,7 +145,7 @@ def squared(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     On whole photographs that finds more than only squashing, and loses less than only cutting.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise EncoderError(f"A picture is uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}.")
+        raise TypeError(f"A picture is uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}.")
     height, width, _ = pixels.shape
     if height == width == SIDE:
         return pixels

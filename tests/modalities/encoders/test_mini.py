@@ -141,12 +141,12 @@ class TestContents:
         ],
     )
     def test_what_is_no_rgb_picture_is_refused(self, loaded: Mini, pixels: Any) -> None:
-        with pytest.raises(EncoderError, match="uint8"):
+        with pytest.raises(TypeError, match="uint8"):
             loaded.embed([Picture(pixels)], "document")
 
     def test_a_kind_that_it_does_not_take_is_named(self, loaded: Mini) -> None:
         sound = cast(Content, SimpleNamespace(kind="sound"))
-        with pytest.raises(EncoderError, match="not sound"):
+        with pytest.raises(TypeError, match="not sound"):
             loaded.embed([Text("a bell"), sound], "document")
 
 
