@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,9 @@ FAILED, WRONG, STOPPED = 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
     given = _parser().parse_args(arguments)
     try:
         status: int = given.run(given)
@@ -35,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SeehearError as error:
         return _complain(error, FAILED)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again gets no traceback from our exit
         return _complain("Stopped. What was taken in stays; run the command again to go on.", STOPPED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python must not complain about it at exit.
@@ -160,7 +166,7 @@ def _remove(given: argparse.Namespace) -> int:
 def _eval(given: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from seehear.evaluate import read_pairs
+    from seehear.evaluate import CUTS, read_pairs
     from seehear.library import Library
 
     pairs = read_pairs(given.pairs, given.images)
@@ -179,9 +185,11 @@ def _eval(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([asdict(direction) for direction in directions], indent=2))  # noqa: T201
     else:
-        table = Table("", "queries", "among", "recall@1", "recall@5", "recall@10", "median rank", box=None)
+        table = Table("", "queries", "among", *(f"recall@{k} %" for k in CUTS), "median rank", box=None)
         for d in directions:
-            recalls = [f"{d.recall[k]:.1%} ({d.interval[k][0]:.1%} to {d.interval[k][1]:.1%})" for k in d.recall]
+            recalls = [
+                f"{100 * d.recall[k]:.1f} ({100 * d.interval[k][0]:.1f}-{100 * d.interval[k][1]:.1f})" for k in CUTS
+            ]
             table.add_row(d.name, str(d.queries), str(d.candidates), *recalls, f"{d.median_rank:g}")
         _console().print(table)
         _console().print("95 % intervals in brackets: bootstrap over pictures.", style="dim")
@@ -208,7 +216,7 @@ def _named(pairs: Sequence[str]) -> dict[str, Any]:
 @contextmanager
 def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
     """A bar with counts and the time left, on standard error, if somebody is looking."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not sys.stderr or not sys.stderr.isatty():
         yield None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -10,7 +10,8 @@ from pathlib import Path
 from seehear.ledger import Ledger
 from seehear.types import Problem
 
-LEDGER = "ledger.sqlite"
+LEDGER, LOCK = "ledger.sqlite", "lock"
+LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Folders:
         for given in paths:
             try:
                 path = Path(os.path.realpath(given))
-                if not os.path.lexists(path):
+                if not os.fspath(given) or not os.path.lexists(path):
                     yield Problem(os.fspath(given), "there is no such file or folder; check the spelling")
                 elif not tops.isdisjoint((path, *path.parents)):
                     continue  # it came along already
@@ -56,17 +57,23 @@ class Folders:
         unreadable: list[OSError] = []
         empty = True
         for folder, names, files in os.walk(top, onerror=unreadable.append):
-            if LEDGER in files:
+            if LEDGER in files and LOCK in files:
                 names.clear()
+                if folder == str(top):
+                    yield Problem(given, "this is a library, not a folder of pictures")
+                    return
                 continue
+            for name in names:
+                if _leads_out(Path(folder, name), top):
+                    yield Problem(str(Path(folder, name)), LEADS_OUT)
             names[:] = sorted(n for n in names if not n.startswith(".") and Path(folder, n) not in earlier)
             for name in sorted(files):
                 path = Path(folder, name)
                 if name.startswith(".") or path in earlier:
                     continue
                 empty = False
-                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
-                    yield Problem(str(path), "it is a link that leads out of the folder; add what it points to instead")
+                if _leads_out(path, top):
+                    yield Problem(str(path), LEADS_OUT)
                 else:
                     yield self._file(top, path, named=False)
         for error in unreadable:
@@ -78,12 +85,10 @@ class Folders:
         holding = [name for name, root in self._roots.items() if path.is_relative_to(root)]
         root = max(holding, key=lambda name: len(self._roots[name].parts)) if holding else self._adopt(folder)
         below = path.relative_to(self._roots[root])
-        # File names are bytes; a key is text, so that it can be shown and stored.
-        text = os.fsencode(below.as_posix()).decode("utf-8", "backslashreplace")
-        return File(f"{root}/{text}", root, below, path, named)
+        return File(f"{root}/{_text(below.as_posix())}", root, below, path, named)
 
     def _adopt(self, folder: Path) -> str:
-        plain = os.fsencode(folder.name).decode("utf-8", "backslashreplace") or "root"
+        plain = _text(folder.name) or "root"
         name, number = plain, 1
         while name in self._roots:
             number += 1
@@ -102,8 +107,19 @@ class Folders:
         keys, unknown = [], []
         held = {known.key: self._roots[known.root] / os.fsdecode(known.path) for known in self._ledger.sources()}
         for one in asked:
-            path = Path(os.path.realpath(one))
-            found = [key for key, where in held.items() if key == one or where == path or path in where.parents]
+            # An empty name would be the current folder; a script with an unset variable does not mean that.
+            path = Path(os.path.realpath(one)) if one and "\0" not in one else None
+            found = [key for key, where in held.items() if key == one or path == where or path in where.parents]
             keys += found
             unknown += [] if found else [one]
         return list(dict.fromkeys(keys)), unknown
+
+
+def _leads_out(path: Path, top: Path) -> bool:
+    # Not Path.is_symlink, which raises where it may not look.
+    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(top)  # noqa: PTH114
+
+
+def _text(name: str) -> str:
+    """File names are bytes; a key is text, so that it can be shown and stored. No two names give the same."""
+    return os.fsencode(name).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")

@@ -52,7 +52,9 @@ class Ingest:
         progress: Progress | None,
     ) -> None:
         self.ledger, self.store, self.pool, self.encoders = ledger, store, pool, encoders
-        self.metadata, self.progress = metadata or {}, progress
+        # What holds for all files is checked once, and is the caller's mistake; what is told of each, file by file.
+        self.metadata = metadata if callable(metadata) else checked(metadata or {})
+        self.progress = progress
         self.report = Report()
         self._folders = Folders(ledger)
         self._drawn: dict[str, Draft] = {}
@@ -72,9 +74,10 @@ class Ingest:
             self._total = sum(1 for _ in self._folders.discover(paths))
         self.sweep()
         self._decode(self._jobs(self._folders.discover(paths)))
-        # A twin whose other has changed or failed in the meantime must be read again.
-        left = [draft for draft in self._twins if not self._copied(draft)]
-        self._decode(self._drawn_again(left))
+        while self._twins:
+            # A twin whose other has changed or failed in the meantime is read again; one of each kind then leads.
+            twins, self._twins = self._twins, []
+            self._decode(self._drawn_again([draft for draft in twins if not self._copied(draft)]))
         self.sweep()
         report = self.report
         if not (report.added or report.unchanged or report.partial or report.failed):
@@ -96,10 +99,13 @@ class Ingest:
                 self._fail(file)
                 continue
             try:
-                metadata = checked(self.metadata(file.path) if callable(self.metadata) else self.metadata)
+                metadata = checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
                 status = file.path.stat()
-            except (InputError, OSError) as error:
+            except InputError as error:
                 self._fail(Problem(str(file.path), str(error)))
+                continue
+            except OSError as error:
+                self._fail(Problem(str(file.path), f"it cannot be looked at: {error.strerror}"))
                 continue
             except Exception as error:  # the user's own function
                 self._fail(Problem(str(file.path), f"its metadata could not be had: {error!r}"))

@@ -11,11 +11,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from seehear.errors import LibraryDamaged
+from seehear.errors import LibraryDamaged, LibraryError
 from seehear.types import Channel, Collection, Metadata, Modality, Problem, Route, Segment
 
 FORMAT = "1"
@@ -89,35 +89,47 @@ class Ledger:
         self._routes = routes
         self._path = path
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        with self._explained():
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.executescript(_SCHEMA)
+                found = self.passport().get("format")
+                if found is None:
+                    self.stamp({"format": FORMAT})
+                elif found != FORMAT:
+                    raise LibraryDamaged(f"{path} has format {found}; this seehear reads {FORMAT}. Make it again.")
+            except BaseException:
+                self._db.close()
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say which file SQLite is complaining about."""
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
-            found = self.passport().setdefault("format", FORMAT)
+            yield
+        except sqlite3.OperationalError as error:  # permissions, a full disk, a lock
+            raise LibraryError(f"{self._path} cannot be used: {error}. Check its permissions and the disk.") from error
         except sqlite3.DatabaseError as error:
-            self._db.close()
             raise LibraryDamaged(
-                f"{path} is damaged ({error}); restore it, or remove the library and add again."
+                f"{self._path} is damaged ({error}); restore it, or remove the library and add your files again."
             ) from error
-        if found != FORMAT:
-            self._db.close()
-            raise LibraryDamaged(f"{path} has format {found}; this seehear reads {FORMAT}. Make the library again.")
-        self.stamp({"format": FORMAT})
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._explained(), self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _all(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._lock:
+        with self._explained(), self._lock:
             return self._db.execute(statement, values).fetchall()
 
     # The passport: what the library was made with.
@@ -180,12 +192,6 @@ class Ledger:
         ):
             found.setdefault(channel, []).append(str(name))  # type: ignore[arg-type]
         return found
-
-    def pictures(self) -> dict[Path, str]:
-        """Where each picture is, and the id of its segment."""
-        roots = self.roots()
-        rows = self._all("SELECT root, path, id FROM segments JOIN sources ON key = source WHERE modality = 'image'")
-        return {roots[str(root)] / os.fsdecode(path): str(name) for root, path, name in rows}  # type: ignore[arg-type]
 
     def resolve(self, ids: Sequence[str]) -> dict[str, tuple[Segment, Path]]:
         """Segments that are published, with the file that each is of; others are left out."""

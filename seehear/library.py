@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from seehear import passport
 from seehear.contracts import Encoder, Store
-from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, MediaError, ModelMismatch
+from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, MediaError
 from seehear.evaluate import Direction, image_to_text, text_to_image
 from seehear.folders import LEDGER, Folders
-from seehear.hits import Hits
+from seehear.hits import Hits, shown
 from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger
 from seehear.media import Limits
@@ -55,6 +56,8 @@ class Library:
         self._pool = Pool(models.modalities, Needs(pixels=max(wanted, default=None)), limits)
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
         self._release = release
+        self._writing = Lock()
+        """Held by whoever adds or removes: what one has stored and not yet published is garbage to another."""
         self._closed = False
 
     @classmethod
@@ -74,12 +77,20 @@ class Library:
         or `memory` to forget everything at the end. `encoders` puts objects of your own in the place of names.
         Raises LibraryInUse, LibraryDamaged, ModelMismatch, or InputError for names that do not exist.
         """
+        if not os.fspath(path):
+            raise InputError("A library needs a name: the folder that it is to be.")
         folder = Path(path).absolute()
+        if folder != Path(shown(str(folder))):
+            raise InputError(f"{shown(str(folder))}: the path of a library is plain text, without control characters.")
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; a library is a folder.")
         made = (folder / LEDGER).exists()
         if not made and not create:
             raise InputError(f"There is no library in {folder}. Make one: seehear add PICTURES --library {folder}")
+        if not made and (folder / "chroma").is_dir():
+            raise LibraryDamaged(
+                f"{folder} has vectors and no {LEDGER}. Restore it; or remove the folder, and add again."
+            )
         if not made and folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
             raise InputError(f"{folder} holds other files; give the library a folder of its own.")
         try:
@@ -89,12 +100,13 @@ class Library:
             raise LibraryError(f"{folder} cannot be used for a library: {error.strerror}.") from error
         opened: list[Any] = []
         try:
-            chosen = model_set(models or _remembered(folder) or DEFAULT_MODELS)
+            chosen = model_set(models or passport.remembered(folder) or DEFAULT_MODELS)
             given = encoders or {}
-            made_of = {name: given[name] if name in given else load(name)() for name in _encoder_names(chosen)}
+            names = dict.fromkeys(route.encoder for route in chosen.routes)
+            made_of = {name: given[name] if name in given else load(name)() for name in names}
             ledger = Ledger(folder / LEDGER, chosen.routes)
             opened.append(ledger)
-            _check_passport(folder, ledger, chosen, made_of)
+            passport.check(folder, ledger, chosen, made_of)
             vectors = load(store)(folder / store)
             opened.append(vectors)
             library = cls(
@@ -121,26 +133,30 @@ class Library:
         `metadata` is a mapping for all files, or a callable that is given each path. A file that cannot be taken in
         is reported, and stops no other. Raises EncoderError or MissingExtra when the models cannot be loaded.
         """
-        given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        given = _paths(paths)
         if not given:
             raise InputError("Say which files or folders to add.")
-        return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress).run(given)
+        with self._writing:
+            return self._ingest(metadata, progress).run(given)
 
     def remove(self, sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
         """Forget files, given by path, by folder or by key; the files themselves stay. Returns the keys.
 
         Raises InputError, and removes nothing, if one of them is not in the library.
         """
-        given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-        keys, unknown = Folders(self._ledger).select([os.fspath(one) for one in given])
-        if unknown:
-            raise InputError(f"Not in this library: {', '.join(unknown)}. `seehear info --sources` lists what is.")
-        self._ledger.remove(keys)
-        Ingest(self._ledger, self._store, self._pool, self._encoders, None, None).sweep()
+        given = _paths(sources)
+        with self._writing:
+            ingest = self._ingest(None, None)
+            keys, unknown = Folders(self._ledger).select(given)
+            if unknown:
+                raise InputError(f"Not in this library: {', '.join(unknown)}. `seehear info --sources` lists what is.")
+            self._ledger.remove(keys)
+            ingest.sweep()
         return keys
 
     def retriever(self, k: int = 10, **fields: Any) -> Retriever:
         """A retriever with settings of its own: any field of Query, such as channels, modalities or where."""
+        self._check_open()
         modalities = tuple(self._pool.settings)
         return Retriever(
             self._ledger, self._store, self._encoders, modalities, self._open_picture, self._executor, count(k), fields
@@ -159,17 +175,19 @@ class Library:
 
         The pictures must be in the library. Raises InputError if one is not, or if no encoder takes both.
         """
+        self._check_open()
         route = next((r for r in self._encoders if r.channel == "visual" and {"text", "image"} <= r.answers), None)
         if route is None:
             raise InputError(f"The models {self.models.name!r} have no encoder that takes both words and pictures.")
-        held = {str(path): name for path, name in self._ledger.pictures().items()}
+        roots = self._ledger.roots()
+        held = {str(roots[known.root] / os.fsdecode(known.path)): known.key for known in self._ledger.sources()}
         owners: dict[str, int] = {}
         for path, _ in pairs:
             name = os.path.realpath(path)
             if name not in held:
                 raise InputError(f"{path} is not in the library; add it first.")
             owners.setdefault(name, len(owners))
-        ids = [held[name] for name in owners]
+        ids = [self._ledger.segment_ids(held[name])["visual"][0] for name in owners]
         vectors = self._store.get(Collection(route.encoder, "visual", "image"), ids)
         images = np.stack([vectors[name] for name in ids])
         captions = [Text(caption) for _, caption in pairs]
@@ -181,6 +199,7 @@ class Library:
 
     def info(self) -> dict[str, Any]:
         """What the library holds, and what made it, as plain values."""
+        self._check_open()
         sources = self._ledger.sources()
         problems = self._ledger.problems()
         return {
@@ -217,6 +236,14 @@ class Library:
     ) -> None:
         self.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LibraryError(f"{self.path} is closed; open it again.")
+
+    def _ingest(self, metadata: GiveMetadata | None, progress: Progress | None) -> Ingest:
+        self._check_open()
+        return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress)
+
     def _open_picture(self, path: Path) -> Picture:
         """Decode a picture that is a question, in a process that may die of it."""
         found = None
@@ -231,47 +258,24 @@ class Library:
         return found
 
     def _check_store(self) -> None:
-        """A ledger full of files beside an empty store means that somebody took the store away."""
-        held = self._ledger.counts()
-        if held and not any(self._store.count(collection) for collection in held):
-            raise LibraryDamaged(
-                f"The vectors of {self.path} are gone. Remove that folder, and add your files again to make them anew."
-            )
+        """What the ledger says is there must be in the store; the reverse is only waste, unless there is no ledger."""
+        wanted = self._ledger.counts()
+        missing = sum(max(0, n - self._store.count(collection)) for collection, n in wanted.items())
+        held = [Collection(r.encoder, r.channel, m) for r in self._encoders for m in self._pool.settings]
+        if missing:
+            what = f"{missing:,} vectors of {self.path} are gone"
+        elif not self._ledger.sources() and any(self._store.count(collection) for collection in held):
+            what = f"The ledger of {self.path} is gone"
+        else:
+            return
+        raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")
 
 
-def _encoder_names(models: ModelSet) -> list[str]:
-    return list(dict.fromkeys(route.encoder for route in models.routes))
-
-
-def _remembered(folder: Path) -> str | None:
-    """Name of the set that a library was made with, without taking it for granted that one exists."""
-    if not (folder / LEDGER).exists():
-        return None
-    ledger = Ledger(folder / LEDGER, ())
-    try:
-        return ledger.passport().get("models")
-    finally:
-        ledger.close()
-
-
-def _check_passport(folder: Path, ledger: Ledger, models: ModelSet, encoders: Mapping[str, Encoder]) -> None:
-    """Compare the library's models with those of this run; a new library is stamped. Raises ModelMismatch."""
-    held = ledger.passport()
-    if held.get("models", models.name) != models.name:
-        raise ModelMismatch(
-            f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot "
-            f"be compared. Open it without naming models, or make another library."
-        )
-    prints = json.dumps({name: encoder.fingerprint for name, encoder in encoders.items()}, sort_keys=True)
-    if "models" not in held:
-        ledger.stamp({"models": models.name, "fingerprints": prints})
-    elif held["fingerprints"] != prints:
-        before: dict[str, str] = json.loads(held["fingerprints"])
-        changed = [name for name, encoder in encoders.items() if before.get(name) != encoder.fingerprint]
-        raise ModelMismatch(
-            f"{folder} was made with other weights or settings of {', '.join(changed) or 'its models'}; vectors of the "
-            "two cannot be compared. Install the version it was made with, or make a new library from your files."
-        )
+def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+    listed = [given] if isinstance(given, (str, os.PathLike)) else given
+    if not isinstance(listed, Iterable) or not all(isinstance(one, (str, os.PathLike)) for one in listed):
+        raise InputError(f"Files and folders are given by their paths, not by {given!r}.")
+    return [os.fspath(one) for one in listed]
 
 
 def _lock(folder: Path) -> Callable[[], None]:

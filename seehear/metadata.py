@@ -10,6 +10,8 @@ from seehear.errors import InputError
 from seehear.types import Scalar
 
 INT_MAX = 2**63 - 1
+RESERVED = ("_", "$", "#", "chroma:")
+"""What names of ours and of Chroma's start with."""
 
 
 def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -18,8 +20,8 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
         raise InputError(f"Metadata is a mapping of names to values, not {type(metadata).__name__}.")
     clean: dict[str, Scalar] = {}
     for key, given in metadata.items():
-        if not isinstance(key, str) or not key or key.startswith("_") or "\x00" in key:
-            raise InputError(f"{key!r} cannot name metadata: a name is a string that does not start with '_'.")
+        if not isinstance(key, str) or not key or key.startswith(RESERVED) or "\x00" in key:
+            raise InputError(f"{key!r} cannot name metadata: a name is a string that starts with none of {RESERVED}.")
         # NumPy's scalars are what people have; stores want Python's.
         value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
         if value is None:

@@ -113,18 +113,22 @@ class Pool:
         finally:
             run.stopped.set()
             while running:
+                for decoder in tuple(run.decoding):
+                    decoder.interrupt()
                 running -= run.events.get() is None
 
     def _work(self, run: _Run) -> None:
         """Body of a thread: lend one process, and feed it one file after another."""
-        decoder = None
+        decoder: _Decoder | None = None
         try:
             while (job := run.next()) is not None:
                 decoder = decoder or self._lend()
+                run.decoding.add(decoder)
                 for event in decoder.decode(job, self.limits.seconds):
                     run.events.put(event)
                     if run.stopped.is_set():
                         break
+                run.decoding.discard(decoder)
                 if run.stopped.is_set() or not decoder.alive:
                     decoder.kill()
                     decoder = None
@@ -153,6 +157,8 @@ class _Run:
     def __init__(self, jobs: Iterator[Job]) -> None:
         self.events: queue.Queue[Event | BaseException | None] = queue.Queue(WAITING)
         self.stopped = threading.Event()
+        self.decoding: set[_Decoder] = set()
+        """Processes at work, to be ended when nobody wants to wait for them."""
         self._jobs = jobs
         self._lock = threading.Lock()
 
@@ -201,7 +207,12 @@ class _Decoder:
                 why = f"the process that decoded it ended unexpectedly ({error or type(error).__name__})"
             yield Finished(job, DecoderDied(why))
 
+    def interrupt(self) -> None:
+        """End the process from another thread; whoever waits for it sees its pipe close."""
+        self._process.kill()
+
     def kill(self) -> None:
+        """End the process and close its pipes, from the thread that uses it."""
         self.alive = False
         self._process.kill()
         self._process.wait()

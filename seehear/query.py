@@ -91,6 +91,8 @@ def _picture(given: Any, open_picture: OpenPicture) -> Picture:
     from seehear.media import on_white
 
     if isinstance(given, (str, os.PathLike)):
+        if not os.fspath(given):
+            raise QueryError("The picture to ask with has no name.")
         if "://" in os.fspath(given):
             raise QueryError(f"{given} is a URL. Nothing is fetched; save the picture and give its path.")
         try:
@@ -115,7 +117,7 @@ def _picture(given: Any, open_picture: OpenPicture) -> Picture:
 def _subset(given: Any, field: str, allowed: tuple[str, ...]) -> Any:
     if given is None:
         return None
-    wanted = frozenset([given] if isinstance(given, str) else given)
+    wanted = frozenset([given] if isinstance(given, str) or not isinstance(given, Iterable) else given)
     if not wanted or not wanted <= set(allowed):
         raise QueryError(f"{field} are some of {', '.join(allowed)}, not {', '.join(map(str, wanted)) or 'nothing'}.")
     return wanted

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ class ChromaStore:
             metadatas: list[Any] = [
                 {**dict.fromkeys(old.get(segment.id) or {}), **_metadata(segment)} for segment in part
             ]
-            target.upsert(ids=ids, embeddings=vectors[start : start + CHUNK], metadatas=metadatas)
+            with _explained(self._folder):
+                target.upsert(ids=ids, embeddings=vectors[start : start + CHUNK], metadatas=metadatas)
 
     def nearest(
         self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
@@ -74,9 +76,10 @@ class ChromaStore:
         target = self._collection(collection)
         if target is None or not (held := target.count()):
             return []
-        answer = target.query(
-            query_embeddings=vector[None, :], n_results=min(k, held), where=_where(where), include=["distances"]
-        )
+        with _explained(self._folder):
+            answer = target.query(
+                query_embeddings=vector[None, :], n_results=min(k, held), where=_where(where), include=["distances"]
+            )
         distances = (answer["distances"] or [[]])[0]
         return [Match(name, 1.0 - float(far)) for name, far in zip(answer["ids"][0], distances, strict=True)]
 
@@ -86,7 +89,8 @@ class ChromaStore:
         found: dict[str, NDArray[np.float32]] = {}
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
-            rows = target.get(ids=list(ids[start : start + CHUNK]), include=["embeddings"])
+            with _explained(self._folder):
+                rows = target.get(ids=list(ids[start : start + CHUNK]), include=["embeddings"])
             found |= zip(rows["ids"], np.asarray(rows["embeddings"], np.float32), strict=True)
         return found
 
@@ -95,7 +99,8 @@ class ChromaStore:
         target = self._collection(collection)
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
-            target.delete(ids=list(ids[start : start + CHUNK]))
+            with _explained(self._folder):
+                target.delete(ids=list(ids[start : start + CHUNK]))
 
     def count(self, collection: Collection) -> int:
         """How many segments a collection holds; 0 for one that was never written."""
@@ -140,6 +145,15 @@ class ChromaStore:
                 raise LibraryError(f"The Chroma collection {name} was not made for cosine similarity; remove it.")
             self._collections[collection] = found
         return self._collections[collection]
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Let Chroma's own errors name the library and the cure."""
+    try:
+        yield
+    except ChromaError as error:
+        raise LibraryError(f"Chroma cannot go on in {folder}: {error}. Check the disk, and open it again.") from error
 
 
 def _open(folder: Path) -> Any:

@@ -168,7 +168,7 @@ def test_eval_prints_recall_both_ways(run: Run, tmp_path: Path) -> None:
     assert status == 0
     assert "text -> image" in out
     assert "image -> text" in out
-    assert "100.0% (100.0% to 100.0%)" in out
+    assert "100.0 (100.0-100.0)" in out
     there, back = json.loads(run("eval", pairs(tmp_path), "--json")[1])
     assert there["recall"]["1"] == back["recall"]["1"] == 1.0
     assert there["queries"] == 3

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from seehear import Library
+from seehear.errors import InputError
 
 OpenLibrary = Callable[..., Library]
 
@@ -44,6 +45,7 @@ def test_hidden_files_and_other_libraries_are_left_alone(library: Library, photo
     Image.new("RGB", (8, 8)).save(photos / ".y.png")
     (photos / "other.library").mkdir()
     (photos / "other.library" / "ledger.sqlite").touch()
+    (photos / "other.library" / "lock").touch()
     Image.new("RGB", (8, 8)).save(photos / "other.library" / "z.png")
     assert len(library.add(photos).added) == 5
 
@@ -61,9 +63,8 @@ def test_a_link_that_leads_out_is_not_followed(library: Library, photos: Path, t
     (photos / "folder").symlink_to(tmp_path)
     report = library.add(photos)
     assert len(report.added) == 5
-    (problem,) = report.failed
-    assert problem.path.endswith("link.png")
-    assert "leads out" in problem.reason
+    assert {Path(problem.path).name for problem in report.failed} == {"link.png", "folder"}
+    assert all("leads out" in problem.reason for problem in report.failed)
 
 
 def test_a_link_within_the_folder_is_another_name(library: Library, photos: Path) -> None:
@@ -99,3 +100,44 @@ def test_a_folder_that_may_not_be_read_is_named(
     (problem,) = report.failed
     assert problem.path.endswith("more")
     assert "cannot be read" in problem.reason
+
+
+def test_two_names_never_share_a_key(library: Library, photos: Path) -> None:
+    for name in (b"bad\xff.png", b"bad\\xff.png"):
+        Image.new("RGB", (8, 8), "red").save(os.fsdecode(os.fsencode(photos) + b"/" + name), "PNG")
+    assert len(library.add(photos).added) == 7
+    assert len(set(keys(library))) == 7
+
+
+def test_a_file_that_may_not_be_looked_at_does_not_end_the_walk(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def denied(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "blue.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    report = library.add(photos)
+    assert len(report.added) == 4
+    assert [(Path(p.path).name, p.reason) for p in report.failed] == [
+        ("blue.png", "it cannot be looked at: Permission denied")
+    ]
+
+
+def test_a_library_is_no_folder_of_pictures(library: Library, tmp_path: Path) -> None:
+    (problem,) = library.add(tmp_path / "library").failed
+    assert "this is a library" in problem.reason
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    assert "no such file" in library.add("").failed[0].reason
+    library.add(".")
+    with pytest.raises(InputError, match="Not in this library"):
+        library.remove("")
+    assert len(keys(library)) == 5

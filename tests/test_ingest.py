@@ -320,3 +320,31 @@ def test_files_that_are_cut_otherwise_now_are_cut_again(
     stuttering.close()
     report = open_library().add(photos)
     assert (len(report.added), report.embedded) == (5, 5)
+
+
+def test_pairs_of_copies_that_swap_their_bytes_are_all_right(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name, colour in (("a1", "red"), ("a2", "red"), ("b1", "blue"), ("b2", "blue")):
+        Image.new("RGB", (9, 9), colour).save(folder / f"{name}.png")
+    library.add(folder)
+    a, b = (folder / "a1.png").read_bytes(), (folder / "b1.png").read_bytes()
+    for name, content in (("a1", b), ("a2", b), ("b1", a), ("b2", a)):
+        (folder / f"{name}.png").write_bytes(content)
+    report = library.add(folder)
+    assert names(report.added) == {"a1.png", "a2.png", "b1.png", "b2.png"}
+    assert names([hit.source for hit in library.retrieve("red", k=2)]) == {"b1.png", "b2.png"}
+    assert names([hit.source for hit in library.retrieve("blue", k=2)]) == {"a1.png", "a2.png"}
+
+
+def test_copies_of_what_cannot_be_embedded_are_all_reported(open_library: OpenLibrary, photos: Path) -> None:
+    for name in ("copy1.png", "copy2.png"):
+        (photos / name).write_bytes((photos / "red.png").read_bytes())
+    report = open_library(encoders={COLOUR: Fussy()}).add(photos)
+    assert names([problem.path for problem in report.failed]) == {"red.png", "copy1.png", "copy2.png"}
+    assert len(report.added) == 4
+
+
+def test_metadata_for_all_that_cannot_be_stored_is_the_callers_mistake(library: Library, photos: Path) -> None:
+    with pytest.raises(InputError, match="cannot name metadata"):
+        library.add(photos, metadata={"$and": 1})

@@ -15,6 +15,7 @@ FLOORS = [
     {"evaluate", "hits", "ledger", "metadata", "presets", "query"},
     {"draft", "folders", "fusion", "ingest"},
     {"retrieve"},
+    {"passport"},
     {"library"},
     {"cli"},
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seehear.errors import LibraryDamaged
 from seehear.ledger import Entry, Known, Ledger, Outcome
 from seehear.types import Collection, Route, Segment
 
@@ -53,7 +54,7 @@ def test_a_file_that_comes_back_is_no_garbage(ledger: Ledger) -> None:
 def test_publishing_is_all_or_nothing(ledger: Ledger) -> None:
     twice = entry("b", "1")
     broken = Entry(twice.known, [*twice.segments, *twice.segments], twice.outcomes)
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(LibraryDamaged, match="UNIQUE"):
         ledger.publish([entry("a", "1"), broken])
     assert ledger.sources() == []
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seehear import Library, Limits
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
@@ -186,3 +191,83 @@ def test_rows_of_the_store_that_are_not_published_are_not_found(library: Library
     library._store.upsert(where, ghosts, np.stack([red] * 40))
     assert [hit.id for hit in library.retrieve("red", k=1)] == [best[0].id]
     assert len(library.retrieve("red", k=5)) == 5
+
+
+def test_adding_and_removing_at_once_loses_nothing(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(photos)
+    many = photos.parent / "many"
+    many.mkdir()
+    for number in range(100):
+        Image.new("RGB", (number + 1, 3), "red").save(many / f"{number}.png")
+    upsert = library._store.upsert
+
+    def slow(*arguments: Any) -> None:
+        upsert(*arguments)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(library._store, "upsert", slow)
+    with ThreadPoolExecutor() as threads:
+        adding = threads.submit(library.add, many)
+        time.sleep(0.4)
+        removing = threads.submit(library.remove, photos / "blue.png")
+        assert len(adding.result().added) == 100
+        assert removing.result() == ["photos/blue.png"]
+    assert len(library.retrieve("red", k=500)) == 104
+
+
+def test_a_closed_library_says_so(library: Library, photos: Path) -> None:
+    library.close()
+    for use in (
+        lambda: library.add(photos),
+        lambda: library.remove("photos/red.png"),
+        lambda: library.retrieve("red"),
+        lambda: library.info(),
+        lambda: library.evaluate([]),
+    ):
+        with pytest.raises(LibraryError, match="is closed; open it again"):
+            use()
+
+
+def test_some_vectors_that_are_gone_are_noticed(open_library: OpenLibrary, photos: Path) -> None:
+    with open_library() as library:
+        library.add(photos)
+        ids = library._ledger.segment_ids("photos/red.png")["visual"]
+        library._store.delete(Collection(COLOUR, "visual", "image"), ids)
+    with pytest.raises(LibraryDamaged, match=r"1 vectors of .* are gone"):
+        open_library()
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed"])
+def test_a_ledger_that_is_gone_is_noticed(open_library: OpenLibrary, photos: Path, tmp_path: Path, how: str) -> None:
+    with open_library() as library:
+        library.add(photos)
+    for path in (tmp_path / "library").glob("ledger.sqlite*"):
+        path.unlink()
+    if how == "emptied":
+        (tmp_path / "library" / "ledger.sqlite").touch()
+    with pytest.raises(LibraryDamaged, match=r"ledger"):
+        open_library()
+
+
+def test_a_ledger_that_cannot_be_used_is_not_called_damaged(open_library: OpenLibrary, tmp_path: Path) -> None:
+    open_library().close()
+    ledger = tmp_path / "library" / "ledger.sqlite"
+    ledger.unlink()
+    ledger.mkdir()
+    with pytest.raises(LibraryError, match=r"unable to open database file\. Check its permissions") as caught:
+        open_library()
+    assert not isinstance(caught.value, LibraryDamaged)
+
+
+@pytest.mark.parametrize("given", [5, [None], [b"x"], None])
+def test_what_is_no_path_is_an_input_error(library: Library, given: Any) -> None:
+    with pytest.raises(InputError, match="by their paths"):
+        library.add(given)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", os.fsdecode(b"caf\xe9")])
+def test_a_library_has_a_name_that_can_be_shown(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="library"):
+        Library.open(name and tmp_path / name)

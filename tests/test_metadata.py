@@ -25,7 +25,7 @@ def test_text_that_cannot_be_encoded_is_escaped() -> None:
 @pytest.mark.parametrize(
     "told",
     [{"a": [1]}, {"a": {}}, {"a": float("nan")}, {"a": float("inf")}, {"a": 2**64}, {"a": Path("x")}, {"a": b"x"},
-     {"_a": 1}, {"": 1}, {1: 1}, {"a\0": 1}],
+     {"_a": 1}, {"$and": 1}, {"#a": 1}, {"chroma:document": "a"}, {"": 1}, {1: 1}, {"a\0": 1}],
 )  # fmt: skip
 def test_what_no_store_keeps_is_refused_by_name(told: dict[Any, Any]) -> None:
     with pytest.raises(InputError, match=r"'a'|cannot name"):

@@ -178,3 +178,14 @@ def test_a_module_beside_the_pictures_is_not_imported(
     (tmp_path / "json.py").write_text("raise SystemExit('imported what a stranger left here')")
     monkeypatch.chdir(tmp_path)
     assert outcomes(pool.run([picture(tmp_path, "one")])) == {"one": None}
+
+
+@pytest.mark.usefixtures("hostile")
+def test_stopping_does_not_wait_for_a_slow_file(tmp_path: Path) -> None:
+    patient = Pool(["hostile:Hostile"], Needs(pixels=16), Limits(seconds=100), workers=2)
+    started = time.monotonic()
+    with closing(patient.run([picture(tmp_path, "a"), picture(tmp_path, "hang")])) as events:
+        next(events)
+        time.sleep(1)  # the other process has begun to hang
+    patient.close()
+    assert time.monotonic() - started < 30

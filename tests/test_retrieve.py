@@ -92,6 +92,8 @@ def test_a_retriever_keeps_its_settings(library: Library) -> None:
         ("red", {"min_score": 7}, "min_score"),
         ("red", {"channels": {"smell"}}, "channels are some of"),
         ("red", {"channels": set()}, "channels are some of"),
+        ("red", {"channels": 5}, "channels are some of"),
+        (Query(image=""), {}, "no name"),
         ("red", {"modalities": ["hologram"]}, "modalities are some of"),
         ("red", {"wear": 1}, "no field wear"),
         ("red", {"text": 5}, "words of a question"),
