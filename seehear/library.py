@@ -89,7 +89,7 @@ class Library:
             raise InputError(f"There is no library in {folder}. Make one: seehear add PICTURES --library {folder}")
         if not made and (folder / "chroma").is_dir():
             raise LibraryDamaged(
-                f"{folder} has vectors and no {LEDGER}. Restore it; or remove the folder, and add again."
+                f"{folder} has vectors and no {LEDGER}. Restore it, or remove the folder and add again."
             )
         if not made and folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
             raise InputError(f"{folder} holds other files; give the library a folder of its own.")
@@ -104,7 +104,8 @@ class Library:
             given = encoders or {}
             names = dict.fromkeys(route.encoder for route in chosen.routes)
             made_of = {name: given[name] if name in given else load(name)() for name in names}
-            ledger = Ledger(folder / LEDGER, chosen.routes)
+            # What is forgotten at the end must not be remembered by half.
+            ledger = Ledger(Path(":memory:") if store == "memory" else folder / LEDGER, chosen.routes)
             opened.append(ledger)
             passport.check(folder, ledger, chosen, made_of)
             vectors = load(store)(folder / store)
@@ -264,7 +265,7 @@ class Library:
         held = [Collection(r.encoder, r.channel, m) for r in self._encoders for m in self._pool.settings]
         if missing:
             what = f"{missing:,} vectors of {self.path} are gone"
-        elif not self._ledger.sources() and any(self._store.count(collection) for collection in held):
+        elif not wanted and not self._ledger.garbage() and any(self._store.count(collection) for collection in held):
             what = f"The ledger of {self.path} is gone"
         else:
             return

@@ -271,3 +271,29 @@ def test_what_is_no_path_is_an_input_error(library: Library, given: Any) -> None
 def test_a_library_has_a_name_that_can_be_shown(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="library"):
         Library.open(name and tmp_path / name)
+
+
+def test_a_run_that_ends_before_anything_is_published_can_go_on(
+    open_library: OpenLibrary, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    library = open_library()
+    monkeypatch.setattr(library._ledger, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        library.add(photos)
+    library.close()
+    library = open_library()
+    assert library.info()["files"] == 0
+    assert len(library.add(photos).added) == 5
+    assert library._store.count(Collection(COLOUR, "visual", "image")) == 5
+    assert library._ledger.garbage() == {}
+
+
+def test_a_library_in_memory_leaves_nothing_to_be_misread(open_library: OpenLibrary, photos: Path) -> None:
+    with open_library(store="memory") as library:
+        library.add(photos)
+        assert len(library.retrieve("red")) == 5
+    with open_library(store="memory") as library:
+        assert library.info()["files"] == 0
