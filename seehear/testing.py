@@ -1,4 +1,4 @@
-"""Fakes, and contract tests that a backend subclasses. Needs pytest; imports nothing heavy.
+"""Fakes, and contract tests that a backend subclasses. Needs pytest.
 
 class TestMyStore(StoreContract):
     @pytest.fixture
@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from seehear.contracts import Encoder, Store
+from seehear.contracts import Encoder, Modality, Store
+from seehear.errors import MediaError
+from seehear.media import Limits, open_source
 from seehear.presets import ModelSet
 from seehear.types import Collection, Content, Kind, Needs, Picture, Role, Route, Segment, Text
 
@@ -104,6 +108,43 @@ class EncoderContract:
 
     def test_the_fingerprint_is_the_same_for_another_instance(self, encoder: Encoder) -> None:
         assert type(encoder)().fingerprint == encoder.fingerprint
+
+
+class ModalityContract:
+    """What every modality keeps to. Give it fixtures `modality`, and `path`: a file that it reads."""
+
+    needs = Needs(pixels=10)
+
+    def cut(self, modality: Modality, path: Path, key: str) -> list[tuple[Segment, Content]]:
+        """Open a file as the decoding processes do, and cut it."""
+        with open_source(path, key, Limits()) as source:
+            assert source.type in modality.types
+            return list(modality.segments(source, self.needs))
+
+    def test_segments_name_their_source_and_what_they_are(self, modality: Modality, path: Path) -> None:
+        pieces = self.cut(modality, path, "folder/file")
+        assert pieces
+        for segment, _ in pieces:
+            assert (segment.source, segment.modality) == ("folder/file", modality.name)
+            assert (segment.start is None) is (segment.end is None)
+        assert len({segment.id for segment, _ in pieces}) == len(pieces)
+
+    def test_ids_follow_from_name_and_bytes(self, modality: Modality, path: Path) -> None:
+        first, again, other = ([s.id for s, _ in self.cut(modality, path, key)] for key in ("a", "a", "b"))
+        assert first == again
+        assert set(first).isdisjoint(other)
+
+    def test_contents_are_no_larger_than_needed(self, modality: Modality, path: Path) -> None:
+        for _, content in self.cut(modality, path, "a"):
+            if isinstance(content, Picture):
+                assert min(content.pixels.shape[:2]) <= (self.needs.pixels or 0)
+                assert content.pixels.dtype == np.uint8
+
+    def test_a_file_that_is_cut_short_is_a_media_error(self, modality: Modality, path: Path, tmp_path: Path) -> None:
+        half = tmp_path / "half"
+        half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(MediaError):
+            self.cut(modality, half, "a")
 
 
 class StoreContract:

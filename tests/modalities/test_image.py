@@ -2,35 +2,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 from PIL import Image
 
-from seehear.media import Limits, open_source
+from seehear.media import Limits
 from seehear.modalities.image import ImageModality
-from seehear.types import Needs, Picture
+from seehear.testing import ModalityContract
+from seehear.types import Picture
 
 
-def cut(path: Path, key: str) -> tuple[str, Picture]:
-    modality = ImageModality(Limits())
-    with open_source(path, key, Limits()) as source:
-        assert source.type in modality.types
-        ((segment, content),) = modality.segments(source, Needs(pixels=10))
-    assert (segment.modality, segment.channel, segment.start, segment.end) == ("image", "visual", None, None)
-    assert isinstance(content, Picture)
-    return segment.id, content
+class TestImageModality(ModalityContract):
+    @pytest.fixture
+    def modality(self) -> ImageModality:
+        return ImageModality(Limits())
 
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "a.png"
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)).save(path)
+        return path
 
-def test_a_picture_is_one_segment_at_the_size_that_is_needed(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.new("RGB", (40, 20), "red").save(path)
-    _, content = cut(path, "photos/a.png")
-    assert content.pixels.shape == (10, 20, 3)
+    def test_a_picture_is_one_segment_without_a_time(self, modality: ImageModality, path: Path) -> None:
+        ((segment, content),) = self.cut(modality, path, "photos/a.png")
+        assert (segment.channel, segment.start, segment.end) == ("visual", None, None)
+        assert isinstance(content, Picture)
+        assert content.pixels.shape == (10, 20, 3)
 
-
-def test_the_id_changes_with_name_and_bytes_and_with_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.new("RGB", (4, 4), "red").save(path)
-    first, _ = cut(path, "photos/a.png")
-    assert cut(path, "photos/a.png")[0] == first
-    assert cut(path, "photos/b.png")[0] != first
-    Image.new("RGB", (4, 4), "blue").save(path)
-    assert cut(path, "photos/a.png")[0] != first
+    def test_other_bytes_give_another_id(self, modality: ImageModality, path: Path) -> None:
+        ((before, _),) = self.cut(modality, path, "a")
+        Image.new("RGB", (4, 4), "blue").save(path)
+        ((after, _),) = self.cut(modality, path, "a")
+        assert before.id != after.id
