@@ -172,7 +172,8 @@ def _eval(given: argparse.Namespace) -> int:
     pairs = read_pairs(given.pairs, given.images)
     with tempfile.TemporaryDirectory() as folder:
         where = given.library or Path(folder) / "library"
-        with Library.open(where, models=given.models, store="chroma" if given.library else "memory") as library:
+        store, create = ("chroma", False) if given.library else ("memory", True)
+        with Library.open(where, models=given.models, store=store, create=create) as library:
             report = None
             if not given.library:
                 with _progress("Embedding", given.json) as progress:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from seehear.worker import LATE, receive, send
 
 WAITING = 64
 """Events that may wait for the encoder: beyond this the processes pause."""
+PATIENCE = 0.5
+"""Seconds that the caller has to have waited for events, all in all, before one more process is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ Event = Opened | Piece | Finished
 
 
 class Pool:
-    """Decodes files in other processes. Threads and processes start with the first work, and stay until `close`."""
+    """Decodes files in other processes, as many as it takes to keep the caller busy; they stay until `close`."""
 
     def __init__(self, modalities: Iterable[str], needs: Needs, limits: Limits, *, workers: int | None = None) -> None:
         self.limits = limits
@@ -97,25 +100,37 @@ class Pool:
         Events of one file come in order; those of several files are mixed. `jobs` is drawn from other threads.
         """
         run = _Run(iter(jobs))
-        threads = [threading.Thread(target=self._work, args=(run,), daemon=True) for _ in range(self.workers)]
-        for thread in threads:
-            thread.start()
-        running = len(threads)
+        threads, ended, waited = [self._start(run)], 0, 0.0
         try:
-            while running:
-                event = run.events.get()
+            while ended < len(threads):
+                # Another process costs a quarter of a second to start: it must be missed before it comes.
+                if waited > PATIENCE and len(threads) < self.workers:
+                    threads.append(self._start(run))
+                    waited = 0.0
+                asked = time.monotonic()
+                try:
+                    event = run.events.get(timeout=PATIENCE if len(threads) < self.workers else None)
+                except queue.Empty:
+                    continue
+                finally:
+                    waited += time.monotonic() - asked
                 if event is None:
-                    running -= 1
+                    ended += 1
                 elif isinstance(event, BaseException):
                     raise event
                 else:
                     yield event
         finally:
             run.stopped.set()
-            while running:
+            while ended < len(threads):
                 for decoder in tuple(run.decoding):
                     decoder.interrupt()
-                running -= run.events.get() is None
+                ended += run.events.get() is None
+
+    def _start(self, run: _Run) -> threading.Thread:
+        thread = threading.Thread(target=self._work, args=(run,), daemon=True)
+        thread.start()
+        return thread
 
     def _work(self, run: _Run) -> None:
         """Body of a thread: lend one process, and feed it one file after another."""
@@ -133,6 +148,9 @@ class Pool:
                     decoder.kill()
                     decoder = None
         except BaseException as error:
+            if decoder is not None:
+                decoder.kill()  # nobody knows what it has still to say
+                decoder = None
             run.events.put(error)
         finally:
             if decoder is not None:

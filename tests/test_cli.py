@@ -91,9 +91,11 @@ def test_bad_files_are_named_and_the_status_tells(run: Run, photos: Path) -> Non
         (["add", "x", "--models", "nonsense"], 2, "no model set 'nonsense'"),
         (["add", "x", "--meta", "year"], 2, "is not NAME=VALUE"),
         (["eval", "nowhere.csv"], 2, "cannot be read"),
+        (["eval", "pairs.csv", "--library", "nowhere"], 2, "There is no library in"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(run: Run, arguments: list[str], status: int, words: str) -> None:
+    Path("pairs.csv").write_text("image,caption\na.png,red\n")
     found, _, err = run(*arguments)
     assert found == status
     assert words in err

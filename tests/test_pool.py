@@ -189,3 +189,16 @@ def test_stopping_does_not_wait_for_a_slow_file(tmp_path: Path) -> None:
         time.sleep(1)  # the other process has begun to hang
     patient.close()
     assert time.monotonic() - started < 30
+
+
+def test_a_slow_file_does_not_hold_up_the_others(hostile: Pool, tmp_path: Path) -> None:
+    jobs = [picture(tmp_path, name) for name in ("hang", "a", "b", "c")]
+    order = [event.job.key for event in hostile.run(jobs) if isinstance(event, Finished)]
+    assert order == ["a", "b", "c", "hang"]
+
+
+def test_one_process_serves_a_caller_that_is_slower(pool: Pool, tmp_path: Path) -> None:
+    for event in pool.run([picture(tmp_path, f"{number}") for number in range(40)]):
+        if isinstance(event, Finished):
+            time.sleep(0.02)
+    assert len(pool._idle) == 1
