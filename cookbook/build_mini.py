@@ -155,10 +155,16 @@ def class_meanings(words: MiniLM) -> Array:
     called = np.zeros((len(synsets), mini.Mini.dim), np.float32)
     np.add.at(called, [place for place, _ in phrases], words([phrase for _, phrase in phrases]))
     defined = words([f"{names[synset].split(', ')[0]}: {definitions[synset]}" for synset in synsets])
-    meanings = mini.unit(mini.unit(called) + defined)
+    meanings = unit(unit(called) + defined)
     # Without what all classes share, no picture is near every text (hubs: Radovanovic et al. 2010, JMLR 11).
     centred: Array = meanings - meanings.mean(0)
     return centred
+
+
+def unit(rows: Array) -> Array:
+    """Scale rows (n, d) to length 1."""
+    scaled: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return scaled
 
 
 @torch.no_grad()
