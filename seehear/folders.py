@@ -105,7 +105,7 @@ class Folders:
     def select(self, asked: Sequence[str]) -> tuple[list[str], list[str]]:
         """Keys of the files that keys, paths or folders stand for, and what stands for none."""
         keys, unknown = [], []
-        held = {known.key: self._roots[known.root] / os.fsdecode(known.path) for known in self._ledger.sources()}
+        held = self._ledger.paths()
         for one in asked:
             # An empty name would be the current folder; a script with an unset variable does not mean that.
             path = Path(os.path.realpath(one)) if one and "\0" not in one else None

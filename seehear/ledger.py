@@ -179,6 +179,11 @@ class Ledger:
         """All files that are there, in the order of their keys."""
         return [_known(row) for row in self._all("SELECT * FROM sources ORDER BY key")]
 
+    def paths(self) -> dict[str, Path]:
+        """Where each file is, by its key."""
+        roots = self.roots()
+        return {known.key: roots[known.root] / os.fsdecode(known.path) for known in self.sources()}
+
     def problems(self) -> list[Problem]:
         """Files that are there in part, or failed, and why."""
         rows = self._all("SELECT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")

@@ -20,7 +20,7 @@ from seehear import passport
 from seehear.contracts import Encoder, Store
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, MediaError
 from seehear.evaluate import Direction, image_to_text, text_to_image
-from seehear.folders import LEDGER, Folders
+from seehear.folders import LEDGER, LOCK, Folders
 from seehear.hits import Hits, shown
 from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger
@@ -33,6 +33,7 @@ from seehear.retrieve import Retriever
 from seehear.types import Collection, Needs, Picture, Query, Report, Route, Text
 
 DEFAULT_MODELS = "mini"
+HOLDER = "holder"
 ASKERS = 4
 """Questions that `aretrieve` works on at a time."""
 
@@ -91,7 +92,7 @@ class Library:
             raise LibraryDamaged(
                 f"{folder} has vectors and no {LEDGER}. Restore it, or remove the folder and add again."
             )
-        if not made and folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
+        if not made and folder.exists() and any(entry.name not in (LOCK, HOLDER) for entry in folder.iterdir()):
             raise InputError(f"{folder} holds other files; give the library a folder of its own.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -180,8 +181,7 @@ class Library:
         route = next((r for r in self._encoders if r.channel == "visual" and {"text", "image"} <= r.answers), None)
         if route is None:
             raise InputError(f"The models {self.models.name!r} have no encoder that takes both words and pictures.")
-        roots = self._ledger.roots()
-        held = {str(roots[known.root] / os.fsdecode(known.path)): known.key for known in self._ledger.sources()}
+        held = {str(path): key for key, path in self._ledger.paths().items()}
         owners: dict[str, int] = {}
         for path, _ in pairs:
             name = os.path.realpath(path)
@@ -281,8 +281,8 @@ def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
 
 def _lock(folder: Path) -> Callable[[], None]:
     """Take the library for this process. Raises LibraryInUse, naming who holds it."""
-    lock = FileLock(folder / "lock")
-    holder = folder / "holder"
+    lock = FileLock(folder / LOCK)
+    holder = folder / HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

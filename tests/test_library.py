@@ -297,3 +297,10 @@ def test_a_library_in_memory_leaves_nothing_to_be_misread(open_library: OpenLibr
         assert len(library.retrieve("red")) == 5
     with open_library(store="memory") as library:
         assert library.info()["files"] == 0
+
+
+def test_a_library_whose_maker_was_killed_at_once_can_still_be_made(open_library: OpenLibrary, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    for name in ("lock", "holder"):
+        (tmp_path / "library" / name).touch()
+    assert open_library().info()["files"] == 0
