@@ -35,7 +35,7 @@ from seehear.folders import LEDGER
 from seehear.ledger import Ledger
 from seehear.media import sniff
 from seehear.presets import SETS
-from seehear.registry import load
+from seehear.registry import build, load
 from seehear.types import Route
 
 FAKE = Route("visual", "seehear.testing:ColourEncoder", frozenset({"text", "image"}))
@@ -62,7 +62,7 @@ def add(files: list[str], library: str, log: str, models: str, batch: int, hold:
         note("embedded", len(contents))
         return really(contents, role)
 
-    encoders = {route.encoder: load(route.encoder)() for route in MODELS[models].routes}
+    encoders = {route.encoder: build(route.encoder) for route in MODELS[models].routes}
     for encoder in encoders.values():
         encoder.embed = partial(embed, encoder.embed)
     with Library.open(library, models=MODELS[models], encoders=encoders) as opened:

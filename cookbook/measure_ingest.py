@@ -34,7 +34,7 @@ from seehear import Library, Limits, ModelSet
 from seehear.ingest import BATCH
 from seehear.media import open_source, read_picture, sniff
 from seehear.presets import SETS
-from seehear.registry import load
+from seehear.registry import build
 from seehear.stores.chroma import HNSW
 from seehear.types import Picture, Route, segment_id
 
@@ -165,7 +165,7 @@ def main() -> None:
     found = [path for path in sorted(given.folder.rglob("*")) if path.is_file() and sniff(path.read_bytes()[:32])]
     files = list({hashlib.sha256(path.read_bytes()).digest(): path for path in found}.values())[: given.files]
     models = MODELS[given.models]
-    encoder = load(models.routes[0].encoder)()
+    encoder = build(models.routes[0].encoder)
     grey = Picture(np.full((encoder.needs.pixels, encoder.needs.pixels, 3), 128, np.uint8))
     encoder.embed([grey] * BATCH, "document")
     if given.part == "cpu":

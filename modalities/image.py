@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seehear.media import PICTURE_TYPES, Limits, read_picture
+from seehear.media import PICTURE_TYPES, Limits, opened_picture, read_picture
 from seehear.types import Content, Needs, Segment, Source, segment_id
+
+from .exif import described
 
 
 class ImageModality:
@@ -19,7 +21,9 @@ class ImageModality:
         self.limits = limits
 
     def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
-        """Yield the picture itself, its short side at most `needs.pixels`. Raises MediaError."""
+        """Yield the picture itself, its short side at most `needs.pixels`. Raises MediaError; warns MediaNote."""
         picture = read_picture(source, needs.pixels, self.limits)
+        with opened_picture(source, self.limits) as image:
+            found = described(image)
         name = segment_id(source.key, source.content, "visual", 0, self.settings)
-        yield Segment(name, source.key, "image", "visual"), picture
+        yield Segment(name, source.key, "image", "visual", metadata=found), picture

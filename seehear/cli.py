@@ -6,22 +6,20 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seehear.errors import InputError, SeehearError
-
-if TYPE_CHECKING:
-    from seehear.ingest import Progress
-    from seehear.types import Report
+from seehear.terminal import complain, console, print_lines, progress, show_failed, show_report
 
 DEFAULT_LIBRARY = "media.library"
+SIGNS = {"=": "$eq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 FAILED, WRONG, STOPPED = 1, 2, 130
 """Exit statuses: something could not be done; the command makes no sense; interrupted."""
 
@@ -36,18 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = given.run(given)
         return status
     except InputError as error:
-        return _complain(error, WRONG)
+        return complain(error, WRONG)
     except SeehearError as error:
-        return _complain(error, FAILED)
+        return complain(error, FAILED)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it again gets no traceback from our exit
-        return _complain("Stopped. What was taken in stays; run the command again to go on.", STOPPED)
+        return complain("Stopped. What was taken in stays; run the command again to go on.", STOPPED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
+        return complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,8 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--image", metavar="FILE", help="a picture to ask with")
     search.add_argument("-k", type=int, default=5, help="how many answers (default: 5)")
     search.add_argument(
-        "--where", action="append", default=[], metavar="NAME=VALUE", help="only files with this metadata"
+        "--where",
+        action="append",
+        default=[],
+        metavar="FILTER",
+        help="only files whose metadata is so: NAME=VALUE, NAME>=5 (also != > < <=), or a filter as JSON",
     )
+    search.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
+    search.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
     search.add_argument(
         "--min-score", type=float, default=0.0, metavar="X", help="only answers that score this, 0 to 1"
     )
@@ -95,18 +99,24 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--library", type=Path, help="measure the pictures as this library has them")
     measure.add_argument("--models", help="measure this model set, in a library that is made for it (default: mini)")
     measure.set_defaults(run=_eval)
+
+    check = commands.add_parser("check", parents=[printing], help="see whether a model set works here as it should")
+    check.add_argument("--models", default="mini", help="model set, or dual:CHECKPOINT (default: mini)")
+    check.add_argument("--reference", type=Path, metavar="FILE.npz", help="compare with this instead of what is known")
+    check.add_argument("--write", type=Path, metavar="FILE.npz", help="write down vectors, to compare elsewhere")
+    check.set_defaults(run=_check)
     return parser
 
 
 def _add(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
-    with Library.open(given.library, models=given.models) as library, _progress("Adding", given.json) as progress:
-        report = library.add(given.paths, metadata=_named(given.meta), progress=progress)
+    with Library.open(given.library, models=given.models) as library, progress("Adding", given.json) as bar:
+        report = library.add(given.paths, metadata=_named(given.meta) if given.meta else None, progress=bar)
     if given.json:
         print(json.dumps(asdict(report), indent=2))  # noqa: T201
     else:
-        _show_report(report, given.library)
+        show_report(report, given.library)
     return FAILED if report.failed or report.partial else 0
 
 
@@ -114,20 +124,28 @@ def _search(given: argparse.Namespace) -> int:
     from seehear.library import Library
     from seehear.types import Query
 
-    query = Query(" ".join(given.words) or None, given.image, where=_named(given.where), min_score=given.min_score)
+    query = Query(
+        " ".join(given.words) or None,
+        given.image,
+        where={"$and": [_filter(one) for one in given.where]} if given.where else None,
+        after=given.after,
+        before=given.before,
+        min_score=given.min_score,
+    )
     with Library.open(given.library, create=False) as library:
         hits = library.retrieve(query, k=given.k)
     if given.json:
         print(hits.to_json())  # noqa: T201
     elif hits:
-        _console().print(hits)
+        console().print(hits)
     else:
-        _console().print("Nothing was found.")
+        console().print("Nothing was found.")
     return 0
 
 
 def _info(given: argparse.Namespace) -> int:
     from seehear.library import Library
+    from seehear.passport import told
 
     with Library.open(given.library, create=False) as library:
         info = library.info()
@@ -142,12 +160,13 @@ def _info(given: argparse.Namespace) -> int:
         "routes": "; ".join(
             f"{r['channel']} by {r['encoder']}, asked with {' or '.join(r['asked_by'])}" for r in info["routes"]
         ),
+        **{f"model {name}": told(model) or "not loaded yet" for name, model in info["encoders"].items()},
         "files": info["files"],
         "segments": info["segments"],
         **{f"folder {name}": path for name, path in info["folders"].items()},
         **{f"problem {n}": f"{p['path']}: {p['reason']}" for n, p in enumerate(info["problems"], 1)},
     }
-    _print_lines([f"{name:<10} {value}" for name, value in lines.items()] + info.get("sources", []))
+    print_lines([f"{name:<10} {value}" for name, value in lines.items()] + info.get("sources", []))
     return 0
 
 
@@ -159,7 +178,7 @@ def _remove(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps({"removed": keys}, indent=2))  # noqa: T201
     else:
-        _print_lines([f"removed {key}" for key in keys])
+        print_lines([f"removed {key}" for key in keys])
     return 0
 
 
@@ -176,8 +195,8 @@ def _eval(given: argparse.Namespace) -> int:
         with Library.open(where, models=given.models, store=store, create=create) as library:
             report = None
             if not given.library:
-                with _progress("Embedding", given.json) as progress:
-                    report = library.add(list(dict.fromkeys(path for path, _ in pairs)), progress=progress)
+                with progress("Embedding", given.json) as bar:
+                    report = library.add(list(dict.fromkeys(path for path, _ in pairs)), progress=bar)
             failed = {problem.path for problem in report.failed} if report else set()
             kept = [pair for pair in pairs if os.path.realpath(pair[0]) not in failed and str(pair[0]) not in failed]
             if not kept:
@@ -192,11 +211,40 @@ def _eval(given: argparse.Namespace) -> int:
                 f"{100 * d.recall[k]:.1f} ({100 * d.interval[k][0]:.1f}-{100 * d.interval[k][1]:.1f})" for k in CUTS
             ]
             table.add_row(d.name, str(d.queries), str(d.candidates), *recalls, f"{d.median_rank:g}")
-        _console().print(table)
-        _console().print("95 % intervals in brackets: bootstrap over pictures.", style="dim")
+        console().print(table)
+        console().print("95 % intervals in brackets: bootstrap over pictures.", style="dim")
     if report and report.failed:
-        _show_failed(report)
+        show_failed(report)
     return FAILED if failed else 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from seehear.check import check, read, reference, write
+    from seehear.presets import model_set
+    from seehear.registry import build
+
+    models = model_set(given.models)
+    known = read(given.reference) if given.reference else reference(models.name)
+    findings = []
+    for spec in dict.fromkeys(route.encoder for route in models.routes):
+        encoder = build(spec)
+        if not given.json:
+            print_lines([f"{models.name}: {spec}"])
+        for finding in check(encoder, known):
+            findings.append(finding)
+            if not given.json:
+                print_lines([f"  {finding.state:<8}  {finding.what}"])
+        if given.write and findings[0].state == "ok":
+            write(given.write, encoder)
+    wrong = any(finding.state == "wrong" for finding in findings)
+    compared = any(finding.state == "ok" and "reference" in finding.what for finding in findings)
+    if given.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))  # noqa: T201
+    elif wrong:
+        print_lines([f"{models.name} is NOT as it should be."])
+    else:
+        print_lines([f"{models.name} is as it should be." if compared else f"{models.name} could not be compared."])
+    return 0 if compared and not wrong else FAILED
 
 
 def _named(pairs: Sequence[str]) -> dict[str, Any]:
@@ -206,57 +254,30 @@ def _named(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             raise InputError(f"{pair!r} is not NAME=VALUE.")
-        try:
-            read = json.loads(value)
-        except ValueError:
-            read = value
-        found[name] = read if isinstance(read, (str, int, float, bool)) else value
+        found[name] = _value(value)
     return found
 
 
-@contextmanager
-def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
-    """A bar with counts and the time left, on standard error, if somebody is looking."""
-    if quiet or not sys.stderr or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console(error=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total, _: bar.update(task, completed=done, total=total)
-
-
-def _show_report(report: Report, library: Path) -> None:
-    parts = [f"{len(report.added)} added", f"{len(report.unchanged)} unchanged"]
-    parts += [f"{len(report.partial)} partial"] if report.partial else []
-    parts += [f"{len(report.failed)} failed"] if report.failed else []
-    parts += [f"{len(report.ignored)} other files left out"] if report.ignored else []
-    _print_lines([f"{', '.join(parts)} in {report.seconds:.1f} s; library: {library}"])
-    _show_failed(report)
+def _filter(written: str) -> Any:
+    """One `--where`: a filter as JSON, or a name, a comparison and a value."""
+    if written.startswith("{"):
+        try:
+            return json.loads(written)
+        except ValueError as error:
+            raise InputError(f"{written!r} is no JSON: {error}.") from error
+    found = re.fullmatch(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)", written, re.DOTALL)
+    if not found:
+        raise InputError(f"{written!r} is no filter. Write NAME=VALUE, NAME>=5, or a filter as JSON.")
+    name, sign, value = found[1].strip(), found[2], _value(found[3])
+    return {"$not": {name: value}} if sign == "!=" else {name: {SIGNS[sign]: value}}
 
 
-def _show_failed(report: Report) -> None:
-    _print_lines([f"{problem.path}: {problem.reason}" for problem in report.partial + report.failed], error=True)
-
-
-def _print_lines(lines: Sequence[Any], *, error: bool = False) -> None:
-    from seehear.hits import shown
-
-    for line in lines:
-        print(shown(str(line)), file=sys.stderr if error else sys.stdout)
-
-
-def _complain(message: object, status: int) -> int:
-    _print_lines([f"seehear: {message}"], error=True)
-    return status
-
-
-def _console(*, error: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=error, highlight=False, soft_wrap=False)
+def _value(written: str) -> Any:
+    try:
+        read = json.loads(written)
+    except ValueError:
+        return written
+    return read if isinstance(read, (str, int, float, bool)) else written
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from seehear.types import Collection, Content, Kind, Match, Metadata, Needs, Role, Segment, Source
+from seehear.types import Collection, Content, Kind, Match, Needs, Role, Segment, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,8 +62,12 @@ class Encoder(Protocol):
         ...
 
     @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same content would get another vector: weights, preprocessing, pooling."""
+    def fingerprint(self) -> Mapping[str, str]:
+        """Everything that decides what vector a content gets, by name: weights, preprocessing, pooling, dimension ...
+
+        Two entries only say where the weights came from: `model` and `revision`. Needs no weights in memory; empty
+        while nothing is known, as of a checkpoint that is still to be fetched.
+        """
         ...
 
     def embed(self, contents: Sequence[Content], role: Role) -> NDArray[np.float32]:
@@ -74,6 +78,7 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
 class Store(Protocol):
     """Where vectors live. Similarity is the cosine."""
 
@@ -82,9 +87,12 @@ class Store(Protocol):
         ...
 
     def nearest(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
+        self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
     ) -> list[Match]:
-        """The k segments most similar to a vector (dim,), best first, of those that have the metadata of `where`."""
+        """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids.
+
+        Ids that are not there are passed over. Filters on metadata are the ledger's; what it lets through comes here.
+        """
         ...
 
     def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:

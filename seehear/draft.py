@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from seehear.folders import File
 from seehear.ledger import Known
 from seehear.pool import Opened
-from seehear.types import Metadata, Route, Segment
+from seehear.types import Metadata, Route, Scalar, Segment
 
 GRAIN = 2_000_000_000
 """Nanoseconds: a file changed this short before it was read may change again without its time showing it."""
@@ -19,11 +19,14 @@ class Draft:
     """A file on its way in."""
 
     file: File
-    metadata: Metadata
+    given: Metadata
+    """What the user says about it."""
     seen_ns: int
     opened: Opened | None = None
     twin: bool = False
     """Another file has the same bytes, and its vectors serve this one too."""
+    found: dict[str, Scalar] = field(default_factory=dict)
+    """What the file says about itself."""
     segments: list[Segment] = field(default_factory=list)
     waiting: int = 0
     """Vectors that are not stored yet."""
@@ -42,7 +45,7 @@ class Draft:
         assert opened  # noqa: S101 - see above
         return Known(
             file.key, file.root, os.fsencode(file.below), opened.modality, opened.content, opened.size, opened.mtime_ns,
-            self.seen_ns, opened.settings, self.metadata,
+            self.seen_ns, opened.settings, self.given, self.found,
         )  # fmt: skip
 
 

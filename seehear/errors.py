@@ -34,6 +34,10 @@ class MediaError(SeehearError):
     """A file that cannot be used. The message does not repeat the file's name: whoever reports it does."""
 
 
+class MediaNote(UserWarning):
+    """Something odd about a file that can be used: a modality warns, and the report of `add` repeats it."""
+
+
 class UnsupportedMedia(MediaError):
     """The content is of no type that is read, whatever the name says."""
 

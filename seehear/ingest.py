@@ -12,22 +12,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
 from seehear.draft import Draft, same, unchanged
 from seehear.errors import DecoderDied, InputError, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
 from seehear.folders import File, Folders
-from seehear.ledger import Entry, Ledger, Outcome
+from seehear.ledger import Entry, Known, Ledger, Outcome
 from seehear.media import READS
 from seehear.metadata import checked
-from seehear.pool import Event, Finished, Job, Opened, Piece, Pool
-from seehear.types import Channel, Collection, Content, Problem, Report, Route, Segment
+from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
+from seehear.types import Channel, Collection, Content, Metadata, Problem, Report, Route, Segment
 
 BATCH = 64
 """Segments per call of an encoder and of the store: past this neither gets faster."""
@@ -50,11 +50,12 @@ class Ingest:
         encoders: Mapping[Route, Encoder],
         metadata: GiveMetadata | None,
         progress: Progress | None,
+        brought: Brought | None = None,
     ) -> None:
         self.ledger, self.store, self.pool, self.encoders = ledger, store, pool, encoders
         # What holds for all files is checked once, and is the caller's mistake; what is told of each, file by file.
-        self.metadata = metadata if callable(metadata) else checked(metadata or {})
-        self.progress = progress
+        self.metadata = metadata if metadata is None or callable(metadata) else checked(metadata)
+        self.progress, self.brought = progress, brought
         self.report = Report()
         self._folders = Folders(ledger)
         self._drawn: dict[str, Draft] = {}
@@ -99,7 +100,7 @@ class Ingest:
                 self._fail(file)
                 continue
             try:
-                metadata = checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
+                told = checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
                 status = file.path.stat()
             except InputError as error:
                 self._fail(Problem(str(file.path), str(error)))
@@ -111,17 +112,24 @@ class Ingest:
                 self._fail(Problem(str(file.path), f"its metadata could not be had: {error!r}"))
                 continue
             known = self.ledger.known(file.key)
-            if known and (known.metadata != metadata or known.settings != self.pool.settings[known.modality]):
+            given = self.ledger.given(file.key) if told is None else told
+            if known and known.settings != self.pool.settings[known.modality]:
                 known = None
             if known and unchanged(known, status):
-                self._tell(self.report.unchanged, file)
+                self._still_there(file, known, given)
                 continue
-            self._drawn[file.key] = Draft(file, metadata, time.time_ns())
+            self._drawn[file.key] = Draft(file, given, time.time_ns())
             yield Job(file.key, file.path, known.content if known else None)
+
+    def _still_there(self, file: File, known: Known, given: Metadata) -> None:
+        """A file has not changed; what the user says about it may have."""
+        if known.given != given:
+            self.ledger.describe(known, given)
+        self._tell(self.report.unchanged if known.given == given else self.report.added, file)
 
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
-            self._drawn[draft.file.key] = Draft(draft.file, draft.metadata, time.time_ns())
+            self._drawn[draft.file.key] = Draft(draft.file, draft.given, time.time_ns())
             yield Job(draft.file.key, draft.file.path)
 
     def _take(self, event: Event) -> None:
@@ -136,14 +144,16 @@ class Ingest:
                 if self._leaders.setdefault(bytes_, key) != key or self.ledger.twin(*bytes_):
                     draft.twin = True
             case Piece():
-                segment = replace(event.segment, metadata=draft.metadata)
-                draft.segments.append(segment)
+                draft.found |= checked(event.segment.metadata)
+                draft.segments.append(event.segment)
                 for route in self.encoders:
-                    if route.channel == segment.channel and not draft.twin:
+                    if route.channel == event.segment.channel and not draft.twin:
                         draft.waiting += 1
-                        self._batches[route].append((draft, segment, event.content))
+                        self._batches[route].append((draft, event.segment, event.content))
                         if len(self._batches[route]) >= BATCH:
                             self._embed(route)
+            case Note(message=message):
+                self.report.notes.append(Problem(str(draft.file.path), message))
             case Finished(error=MediaError() as error):
                 self._failed(draft, error)
             case Finished():
@@ -154,10 +164,11 @@ class Ingest:
     def _finish(self, draft: Draft) -> None:
         opened, key = draft.opened, draft.file.key
         assert opened  # noqa: S101 - only a file that was opened ends without an error
-        if opened.job.unless == opened.content:
+        known = self.ledger.known(key) if opened.job.unless == opened.content else None
+        if known:
             self.ledger.touch(key, opened.size, opened.mtime_ns, draft.seen_ns)
             self._close(draft)
-            self._tell(self.report.unchanged, draft.file)
+            self._still_there(draft.file, known, draft.given)
         elif draft.twin:
             self._twins.append(draft)
             self._close(draft)
@@ -210,8 +221,11 @@ class Ingest:
 
     def _vectors(self, route: Route, batch: list[tuple[Draft, Segment, Content]]) -> tuple[list[Any], Any]:
         encoder = self.encoders[route]
+        contents = [content for _, _, content in batch]
+        if self.brought:
+            return batch, self.brought.rows(encoder, [draft.file.path for draft, _, _ in batch], contents)
         try:
-            return batch, encoder.embed([content for _, _, content in batch], "document")
+            return batch, encoder.embed(contents, "document")
         except SeehearError:
             raise  # weights that are missing will be missing for the next batch too
         except Exception as error:

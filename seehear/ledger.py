@@ -9,37 +9,17 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from seehear.errors import LibraryDamaged, LibraryError
+from seehear.clock import taken
+from seehear.database import BOUND, Database
+from seehear.metadata import TAKEN
+from seehear.selection import Selection
 from seehear.types import Channel, Collection, Metadata, Modality, Problem, Route, Segment
-
-FORMAT = "1"
-BOUND = 500
-"""Values bound in one statement; SQLite takes 32,766, old builds 999."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS passport (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS roots (name TEXT PRIMARY KEY, path BLOB NOT NULL UNIQUE) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sources (
-    key TEXT PRIMARY KEY, root TEXT NOT NULL, path BLOB NOT NULL, modality TEXT NOT NULL, content TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL, settings TEXT NOT NULL,
-    metadata TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sources_content ON sources (content);
-CREATE TABLE IF NOT EXISTS outcomes (
-    source TEXT NOT NULL, channel TEXT NOT NULL, encoder TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY (source, channel, encoder)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS segments (
-    id TEXT PRIMARY KEY, source TEXT NOT NULL, channel TEXT NOT NULL, ordinal INTEGER NOT NULL,
-    start REAL, stop REAL, text TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS segments_source ON segments (source, channel, ordinal);
-CREATE TABLE IF NOT EXISTS garbage (
-    encoder TEXT, channel TEXT, modality TEXT, id TEXT, PRIMARY KEY (encoder, channel, modality, id)) WITHOUT ROWID;
-"""
+from seehear.where import facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +37,13 @@ class Known:
     seen_ns: int
     """When it was read; a change within the clock's grain of that moment would not show in `mtime_ns`."""
     settings: str
-    metadata: Metadata
+    given: Metadata
+    """What the user said about it."""
+    found: Metadata
+    """What the file says about itself; where both speak, the user is right."""
 
 
-_PLAIN = [field.name for field in fields(Known) if field.name != "metadata"]
+_PLAIN = [field.name for field in fields(Known)][:-2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,88 +70,58 @@ class Ledger:
     def __init__(self, path: Path, routes: Sequence[Route]) -> None:
         """Open or make the ledger. Raises LibraryDamaged when the file is no ledger of this format."""
         self._routes = routes
-        self._path = path
-        self._lock = threading.RLock()
-        with self._explained():
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            try:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
-                self._db.executescript(_SCHEMA)
-                found = self.passport().get("format")
-                if found is None:
-                    self.stamp({"format": FORMAT})
-                elif found != FORMAT:
-                    raise LibraryDamaged(f"{path} has format {found}; this seehear reads {FORMAT}. Make it again.")
-            except BaseException:
-                self._db.close()
-                raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Say which file SQLite is complaining about."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:  # permissions, a full disk, a lock
-            raise LibraryError(f"{self._path} cannot be used: {error}. Check its permissions and the disk.") from error
-        except sqlite3.DatabaseError as error:
-            raise LibraryDamaged(
-                f"{self._path} is damaged ({error}); restore it, or remove the library and add your files again."
-            ) from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._explained(), self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _all(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._explained(), self._lock:
-            return self._db.execute(statement, values).fetchall()
+        self._file = Database(path)
+        self.selection = Selection(self._file)
 
     # The passport: what the library was made with.
 
     def passport(self) -> dict[str, str]:
         """Everything that was stamped."""
-        return {str(key): str(value) for key, value in self._all("SELECT key, value FROM passport")}
+        return {str(key): str(value) for key, value in self._file.all("SELECT key, value FROM passport")}
 
     def stamp(self, values: dict[str, str]) -> None:
         """Write into the passport."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO passport VALUES (?, ?)", values.items())
+
+    def name(self) -> str:
+        """Sixteen hexadecimal digits that no other library has."""
+        if "name" not in self.passport():
+            self.stamp({"name": uuid.uuid4().hex[:16]})
+        return self.passport()["name"]
 
     # Folders that were added.
 
     def roots(self) -> dict[str, Path]:
         """Name of each added folder, and where it is."""
-        rows = self._all("SELECT name, path FROM roots")
+        rows = self._file.all("SELECT name, path FROM roots")
         return {str(name): Path(os.fsdecode(path)) for name, path in rows if isinstance(path, bytes)}
 
     def add_root(self, name: str, path: Path) -> None:
         """Remember a folder under a name."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("INSERT INTO roots VALUES (?, ?)", (name, os.fsencode(path)))
 
     # Files.
 
     def known(self, key: str) -> Known | None:
         """A file by its key, if every route of it is done or partial."""
-        rows = self._all(
+        rows = self._file.all(
             "SELECT * FROM sources WHERE key = ? AND NOT EXISTS "
             "(SELECT 1 FROM outcomes WHERE source = key AND status = 'failed')",
             (key,),
         )
         return _known(rows[0]) if rows else None
 
+    def given(self, key: str) -> Metadata:
+        """What the user last said about a file, whatever became of it."""
+        rows = self._file.all("SELECT given FROM sources WHERE key = ?", (key,))
+        found: Metadata = json.loads(str(rows[0][0])) if rows else {}
+        return found
+
     def twin(self, content: str, settings: str) -> str | None:
         """Key of a file with the same bytes, cut the same way, that is there whole."""
-        rows = self._all(
+        rows = self._file.all(
             "SELECT key FROM sources WHERE content = ? AND settings = ? AND NOT EXISTS "
             "(SELECT 1 FROM outcomes WHERE source = key AND status != 'done') LIMIT 1",
             (content, settings),
@@ -177,7 +130,7 @@ class Ledger:
 
     def sources(self) -> list[Known]:
         """All files that are there, in the order of their keys."""
-        return [_known(row) for row in self._all("SELECT * FROM sources ORDER BY key")]
+        return [_known(row) for row in self._file.all("SELECT * FROM sources ORDER BY key")]
 
     def paths(self) -> dict[str, Path]:
         """Where each file is, by its key."""
@@ -186,13 +139,13 @@ class Ledger:
 
     def problems(self) -> list[Problem]:
         """Files that are there in part, or failed, and why."""
-        rows = self._all("SELECT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
+        rows = self._file.all("SELECT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
         return [Problem(str(source), str(reason)) for source, reason in rows]
 
     def segment_ids(self, key: str) -> dict[Channel, list[str]]:
         """Ids of a file's segments by channel, in their order."""
         found: dict[Channel, list[str]] = {}
-        for channel, name in self._all(
+        for channel, name in self._file.all(
             "SELECT channel, id FROM segments WHERE source = ? ORDER BY channel, ordinal", (key,)
         ):
             found.setdefault(channel, []).append(str(name))  # type: ignore[arg-type]
@@ -205,18 +158,19 @@ class Ledger:
         for start in range(0, len(ids), BOUND):
             part = ids[start : start + BOUND]
             marks = ", ".join("?" * len(part))
-            for name, source, modality, channel, begin, end, text, metadata, root, path in self._all(
-                "SELECT id, source, modality, channel, start, stop, text, metadata, root, path "  # noqa: S608 - only marks
+            for name, source, modality, channel, begin, end, text, given, own, root, path in self._file.all(
+                "SELECT id, source, modality, channel, start, stop, text, given, found, root, path "  # noqa: S608 - only marks
                 f"FROM segments JOIN sources ON key = source WHERE id IN ({marks})",
                 part,
             ):
-                segment = Segment(name, source, modality, channel, begin, end, text, json.loads(str(metadata)))  # type: ignore[arg-type]
+                metadata = {**json.loads(str(own)), **json.loads(str(given))}
+                segment = Segment(name, source, modality, channel, begin, end, text, metadata)  # type: ignore[arg-type]
                 found[segment.id] = (segment, roots[str(root)] / os.fsdecode(path))  # type: ignore[arg-type]
         return found
 
     def counts(self) -> dict[Collection, int]:
         """How many segments each collection should hold."""
-        rows = self._all(
+        rows = self._file.all(
             "SELECT encoder, o.channel, modality, count(*) FROM segments s JOIN sources ON key = s.source "
             "JOIN outcomes o ON o.source = key AND o.channel = s.channel AND status = 'done' GROUP BY 1, 2, 3"
         )
@@ -226,15 +180,16 @@ class Ledger:
 
     def publish(self, entries: Iterable[Entry]) -> None:
         """Let files be seen, whole, in place of what they were before. One transaction."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             for entry in entries:
                 known, key = entry.known, entry.known.key
                 kept = {segment.id for segment in entry.segments}
                 self._discard(db, key, kept)
                 db.execute(
-                    "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [getattr(known, name) for name in _PLAIN] + [json.dumps(dict(known.metadata))],
+                    "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+                    [getattr(known, name) for name in _PLAIN] + [_json(known.given), _json(known.found)],
                 )
+                _describe(db, key, {**known.found, **known.given})
                 db.executemany(
                     "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)",
                     [(key, o.route.channel, o.route.encoder, o.status, o.reason) for o in entry.outcomes],
@@ -248,7 +203,7 @@ class Ledger:
 
     def intend(self, collection: Collection, ids: Sequence[str]) -> None:
         """Note what is about to be stored: it is garbage until it is published, should we be killed in between."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO garbage "
                 "SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM segments WHERE id = ?)",
@@ -257,14 +212,20 @@ class Ledger:
 
     def touch(self, key: str, size: int, mtime_ns: int, seen_ns: int) -> None:
         """Note that a file was read again and found to hold the same bytes."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "UPDATE sources SET size = ?, mtime_ns = ?, seen_ns = ? WHERE key = ?", (size, mtime_ns, seen_ns, key)
             )
 
+    def describe(self, known: Known, given: Metadata) -> None:
+        """Note what the user now says about a file that is there."""
+        with self._file.transaction() as db:
+            db.execute("UPDATE sources SET given = ? WHERE key = ?", (_json(given), known.key))
+            _describe(db, known.key, {**known.found, **given})
+
     def remove(self, keys: Iterable[str]) -> None:
         """Forget files; what the store holds of them becomes garbage. One transaction."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             for key in keys:
                 self._discard(db, key, set())
 
@@ -284,6 +245,7 @@ class Ledger:
         for statement in (
             "DELETE FROM segments WHERE source = ?",
             "DELETE FROM outcomes WHERE source = ?",
+            "DELETE FROM facts WHERE source = ?",
             "DELETE FROM sources WHERE key = ?",
         ):
             db.execute(statement, (key,))
@@ -291,20 +253,32 @@ class Ledger:
     def garbage(self) -> dict[Collection, list[str]]:
         """Rows of the store that nothing refers to any more."""
         found: dict[Collection, list[str]] = {}
-        for encoder, channel, modality, name in self._all("SELECT * FROM garbage"):
+        for encoder, channel, modality, name in self._file.all("SELECT * FROM garbage"):
             found.setdefault(Collection(encoder, channel, modality), []).append(str(name))  # type: ignore[arg-type]
         return found
 
     def swept(self, collection: Collection, ids: Sequence[str]) -> None:
         """Note that garbage is gone from the store."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.executemany("DELETE FROM garbage WHERE encoder = ? AND id = ?", [(collection.encoder, i) for i in ids])
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
+
+
+def _json(metadata: Metadata) -> str:
+    return json.dumps(dict(metadata))
+
+
+def _describe(db: sqlite3.Connection, key: str, metadata: Metadata) -> None:
+    """Write what is asked for by filters: a file's metadata as rows, and its time."""
+    db.execute("DELETE FROM facts WHERE source = ?", (key,))
+    db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?)", [(*fact, key) for fact in facts(metadata)])
+    wall, zone = taken(metadata.get(TAKEN)) or (None, None)
+    db.execute("UPDATE sources SET taken = ?, zone = ? WHERE key = ?", (wall, zone, key))
 
 
 def _known(row: tuple[object, ...]) -> Known:
-    return Known(*row[:-1], metadata=json.loads(str(row[-1])))  # type: ignore[arg-type,misc]
+    plain, given, found = row[: len(_PLAIN)], row[len(_PLAIN)], row[len(_PLAIN) + 1]
+    return Known(*plain, given=json.loads(str(given)), found=json.loads(str(found)))  # type: ignore[arg-type,misc]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -14,26 +13,26 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from seehear import passport
+from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
-from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, MediaError
+from seehear.errors import InputError, LibraryDamaged, LibraryError, MediaError
 from seehear.evaluate import Direction, image_to_text, text_to_image
-from seehear.folders import LEDGER, LOCK, Folders
-from seehear.hits import Hits, shown
+from seehear.folders import LEDGER, Folders
+from seehear.hits import Hits
 from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger
 from seehear.media import Limits
+from seehear.passport import Passport, Watched, remembered
+from seehear.place import take
 from seehear.pool import Finished, Job, Piece, Pool
 from seehear.presets import ModelSet, model_set
 from seehear.query import count
-from seehear.registry import load
+from seehear.registry import build, load
 from seehear.retrieve import Retriever
 from seehear.types import Collection, Needs, Picture, Query, Report, Route, Text
 
 DEFAULT_MODELS = "mini"
-HOLDER = "holder"
 ASKERS = 4
 """Questions that `aretrieve` works on at a time."""
 
@@ -48,11 +47,12 @@ class Library:
         store: Store,
         models: ModelSet,
         encoders: Mapping[Route, Encoder],
+        passport: Passport,
         limits: Limits,
         release: Callable[[], None],
     ) -> None:
         self.path, self.models = path, models
-        self._ledger, self._store, self._encoders = ledger, store, encoders
+        self._ledger, self._store, self._encoders, self._passport = ledger, store, encoders, passport
         wanted = [encoder.needs.pixels for encoder in encoders.values() if encoder.needs.pixels]
         self._pool = Pool(models.modalities, Needs(pixels=max(wanted, default=None)), limits)
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
@@ -67,53 +67,38 @@ class Library:
         path: str | os.PathLike[str],
         *,
         models: str | ModelSet | None = None,
-        store: str = "chroma",
-        encoders: Mapping[str, Encoder] | None = None,
+        store: Any = "chroma",
+        encoders: Mapping[str, Encoder | str] | None = None,
         limits: Limits | None = None,
         create: bool = True,
     ) -> Self:
         """Open a library, or make one.
 
         `models` is chosen when the library is made (`mini` if nothing is said) and remembered. `store` is `chroma`,
-        or `memory` to forget everything at the end. `encoders` puts objects of your own in the place of names.
+        `memory` to forget everything at the end, a Chroma client of yours, or a Store. `encoders` puts an object of
+        your own, or another name, in the place of an encoder's name: a checkpoint that has moved, say.
         Raises LibraryInUse, LibraryDamaged, ModelMismatch, or InputError for names that do not exist.
         """
-        if not os.fspath(path):
-            raise InputError("A library needs a name: the folder that it is to be.")
-        folder = Path(path).absolute()
-        if folder != Path(shown(str(folder))):
-            raise InputError(f"{shown(str(folder))}: the path of a library is plain text, without control characters.")
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; a library is a folder.")
-        made = (folder / LEDGER).exists()
-        if not made and not create:
-            raise InputError(f"There is no library in {folder}. Make one: seehear add PICTURES --library {folder}")
-        if not made and (folder / "chroma").is_dir():
-            raise LibraryDamaged(
-                f"{folder} has vectors and no {LEDGER}. Restore it, or remove the folder and add again."
-            )
-        if not made and folder.exists() and any(entry.name not in (LOCK, HOLDER) for entry in folder.iterdir()):
-            raise InputError(f"{folder} holds other files; give the library a folder of its own.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            release = _lock(folder)
-        except OSError as error:
-            raise LibraryError(f"{folder} cannot be used for a library: {error.strerror}.") from error
+        folder, release = take(path, create=create)
         opened: list[Any] = []
         try:
-            chosen = model_set(models or passport.remembered(folder) or DEFAULT_MODELS)
-            given = encoders or {}
-            names = dict.fromkeys(route.encoder for route in chosen.routes)
-            made_of = {name: given[name] if name in given else load(name)() for name in names}
+            chosen = model_set(models or remembered(folder) or DEFAULT_MODELS)
             # What is forgotten at the end must not be remembered by half.
             ledger = Ledger(Path(":memory:") if store == "memory" else folder / LEDGER, chosen.routes)
             opened.append(ledger)
-            passport.check(folder, ledger, chosen, made_of)
-            vectors = load(store)(folder / store)
+            passport = Passport(
+                folder, ledger, chosen, store if isinstance(store, str) else f"your own {type(store).__name__}"
+            )
+            watched: dict[str, Encoder] = {}
+            for name in dict.fromkeys(route.encoder for route in chosen.routes):
+                given = (encoders or {}).get(name) or _pinned(name, passport.fingerprint(name))
+                encoder = build(given) if isinstance(given, str) else given
+                watched[name] = Watched(encoder, name, passport)
+            vectors = _store(store, folder, ledger)
             opened.append(vectors)
             library = cls(
-                folder, ledger, vectors, chosen, {route: made_of[route.encoder] for route in chosen.routes},
-                limits or Limits(), release,
+                folder, ledger, vectors, chosen, {route: watched[route.encoder] for route in chosen.routes},
+                passport, limits or Limits(), release,
             )  # fmt: skip
             library._check_store()
         except BaseException:
@@ -140,6 +125,25 @@ class Library:
             raise InputError("Say which files or folders to add.")
         with self._writing:
             return self._ingest(metadata, progress).run(given)
+
+    def add_vectors(
+        self,
+        files: Sequence[str | os.PathLike[str]],
+        vectors: Any,
+        *,
+        metadata: GiveMetadata | None = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Take in files whose vectors you have: an array of floats (len(files), dim), one row per file, of any length.
+
+        They must be of the library's model: a few are made anew and compared. Raises ModelMismatch, or as `add` does.
+        """
+        given = _paths(files)
+        brought = Brought(given, vectors)
+        if folders := [path for path in given if Path(path).is_dir()]:
+            raise InputError(f"{folders[0]} is a folder; vectors are given for files.")
+        with self._writing:
+            return self._ingest(metadata, progress, brought).run(given)
 
     def remove(self, sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
         """Forget files, given by path, by folder or by key; the files themselves stay. Returns the keys.
@@ -210,6 +214,7 @@ class Library:
                 {"channel": route.channel, "encoder": route.encoder, "asked_by": sorted(route.answers)}
                 for route in self.models.routes
             ],
+            "encoders": {route.encoder: self._passport.fingerprint(route.encoder) for route in self._encoders},
             "files": len(sources) - len({problem.path for problem in problems}),
             "segments": sum(self._ledger.counts().values()),
             "problems": [asdict(problem) for problem in problems],
@@ -241,9 +246,11 @@ class Library:
         if self._closed:
             raise LibraryError(f"{self.path} is closed; open it again.")
 
-    def _ingest(self, metadata: GiveMetadata | None, progress: Progress | None) -> Ingest:
+    def _ingest(
+        self, metadata: GiveMetadata | None, progress: Progress | None, brought: Brought | None = None
+    ) -> Ingest:
         self._check_open()
-        return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress)
+        return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress, brought)
 
     def _open_picture(self, path: Path) -> Picture:
         """Decode a picture that is a question, in a process that may die of it."""
@@ -279,23 +286,19 @@ def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     return [os.fspath(one) for one in listed]
 
 
-def _lock(folder: Path) -> Callable[[], None]:
-    """Take the library for this process. Raises LibraryInUse, naming who holds it."""
-    lock = FileLock(folder / LOCK)
-    holder = folder / HOLDER
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        who = "another process"
-        with suppress(OSError):
-            who = holder.read_text() or who
-        raise LibraryInUse(
-            f"{folder} is in use by {who}. A library belongs to one process at a time: wait for it, or stop it."
-        ) from error
-    holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+def _pinned(spec: str, fingerprint: Mapping[str, str]) -> str:
+    """The very revision that the library was made with, though a branch of the hub may have moved on."""
+    revision = fingerprint.get("revision")
+    return f"{spec.partition('@')[0]}@{revision}" if revision and spec.startswith("dual:") else spec
 
-    def release() -> None:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
-    return release
+def _store(store: Any, folder: Path, ledger: Ledger) -> Store:
+    if isinstance(store, str):
+        opened: Store = load(store)(folder / store)
+        return opened
+    if isinstance(store, Store):
+        return store
+    if hasattr(store, "get_or_create_collection"):
+        over: Store = load("chroma").over(store, ledger.name())
+        return over
+    raise InputError(f"A store is a name, a Chroma client or a Store, not {type(store).__name__}.")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from seehear.errors import DamagedMedia, MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.types import Picture, Source
 
 PICTURE_TYPES = {
@@ -108,10 +108,22 @@ def read_picture(source: Source, pixels: int | None, limits: Limits) -> Picture:
 
     The short side becomes `pixels` if it is longer; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
     """
+    with opened_picture(source, limits) as image:
+        if pixels is not None and image.format == "JPEG":
+            # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
+            image.draft(None, _fit(*image.size, 2 * pixels))
+        upright = ImageOps.exif_transpose(image)
+        return Picture(np.asarray(shrink(on_white(upright), pixels)))
+
+
+@contextmanager
+def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFile]:
+    """A picture whose header is read and no pixel of it decoded; what goes wrong inside is a MediaError too."""
     source.file.seek(0)
     with warnings.catch_warnings():
         # Pillow warns at a limit of its own; ours is checked below, before a pixel is decoded.
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MediaNote)
         try:
             with Image.open(source.file, formats=[PICTURE_TYPES[source.type]]) as image:
                 width, height = image.size
@@ -120,11 +132,7 @@ def read_picture(source: Source, pixels: int | None, limits: Limits) -> Picture:
                         f"it claims {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the limit "
                         f"of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
                     )
-                if pixels is not None and image.format == "JPEG":
-                    # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
-                    image.draft(None, _fit(width, height, 2 * pixels))
-                upright = ImageOps.exif_transpose(image)
-                return Picture(np.asarray(shrink(on_white(upright), pixels)))
+                yield image
         except Image.DecompressionBombError as error:
             raise MediaTooLarge(f"it is too large to decode: {error}") from error
         except MediaError:
@@ -162,5 +170,7 @@ def shrink(image: Image.Image, pixels: int | None) -> Image.Image:
 
 
 def _fit(width: int, height: int, pixels: int) -> tuple[int, int]:
-    scale = min(1.0, pixels / min(width, height), LONGEST * pixels / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    short, most = min(width, height), LONGEST * pixels
+    side = max(1, min(short, pixels, most * short // max(width, height)))
+    # Rounded down, as CLIP's own preprocessing does it: with one pixel more it would cut out another square.
+    return min(most, side * width // short), min(most, side * height // short)

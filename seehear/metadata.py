@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 from seehear.errors import InputError
 from seehear.types import Scalar
 
 INT_MAX = 2**63 - 1
-RESERVED = ("_", "$", "#", "chroma:")
-"""What names of ours and of Chroma's start with."""
+RESERVED = ("_", "$")
+"""What names of ours and of filters start with."""
+TAKEN = "taken"
+"""The name under which a file says when it was taken, ISO 8601; `after` and `before` ask for it."""
 
 
 def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -26,6 +29,10 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
         value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
         if value is None:
             continue
+        if isinstance(value, date):
+            value = value.isoformat()
+        if key == TAKEN and not _is_time(value):
+            raise InputError(f"metadata {TAKEN!r} is a time such as 2024-05-03T21:30:00+02:00, not {value!r}")
         whole = isinstance(value, int) and abs(value) <= INT_MAX
         if whole or (isinstance(value, float) and math.isfinite(value)):
             clean[key] = value
@@ -34,6 +41,13 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
         else:
             raise InputError(
                 f"metadata {key!r} is {value!r} ({type(value).__name__}): "
-                "a value is a string, a finite number of at most 64 bits, or true or false"
+                "a value is a string, a finite number of at most 64 bits, true or false, or a date"
             )
     return clean
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False

@@ -1,16 +1,31 @@
-"""What a library was made with: compared at every opening, so that vectors of different models never meet."""
+"""What a library was made with, so that vectors of different models never meet.
+
+Fingerprints are compared when a library is opened. Before the first vector of a kind is used, the encoder has to make
+of a few fixed contents what it made of them when the library was young: that also catches what no fingerprint says.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.canary import CLOSE, contents, likeness
 from seehear.contracts import Encoder
-from seehear.errors import ModelMismatch
+from seehear.errors import EncoderError, InputError, ModelMismatch
 from seehear.folders import LEDGER
 from seehear.ledger import Ledger
 from seehear.presets import ModelSet
+from seehear.types import Content, Kind, Needs, Role
+
+ORIGIN = ("model", "revision")
+"""Entries of a fingerprint that say where weights came from, not what they are."""
 
 
 def remembered(folder: Path) -> str | None:
@@ -24,21 +39,134 @@ def remembered(folder: Path) -> str | None:
         ledger.close()
 
 
-def check(folder: Path, ledger: Ledger, models: ModelSet, encoders: Mapping[str, Encoder]) -> None:
-    """Compare the library's models with those of this run; a new library is stamped. Raises ModelMismatch."""
-    held = ledger.passport()
-    if held.get("models", models.name) != models.name:
-        raise ModelMismatch(
-            f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot "
-            f"be compared. Open it without naming models, or make another library."
+class Passport:
+    """The library's models and where its vectors are, as it was made."""
+
+    def __init__(self, folder: Path, ledger: Ledger, models: ModelSet, store: str) -> None:
+        """Compare set and store with those of this run; a new library is stamped. Raises ModelMismatch, InputError."""
+        self._folder, self._ledger = folder, ledger
+        self._lock = Lock()
+        held = ledger.passport()
+        made = held.get("models", models.name)
+        if made != models.name:
+            raise ModelMismatch(
+                f"{folder} was made with the models {made!r}, not {models.name!r}; their vectors cannot be compared. "
+                "Open it without naming models, or make another library."
+            )
+        if held.get("store", store) != store:
+            raise InputError(f"The vectors of {folder} are in the store {held['store']!r}, not {store!r}; open it so.")
+        if "models" not in held:
+            ledger.stamp({"models": models.name, "store": store})
+
+    def fingerprint(self, spec: str) -> dict[str, str]:
+        """What is known of the encoder that the library was made with; empty before its first load."""
+        found: dict[str, str] = self._read(spec).get("fingerprint", {})
+        return found
+
+    def compare(self, spec: str, now: Mapping[str, str]) -> None:
+        """Compare an encoder with the one that made the library; the first is stamped. Raises ModelMismatch."""
+        before = self.fingerprint(spec)
+        differ = [name for name in {**before, **now} if name not in ORIGIN and before.get(name) != now.get(name)]
+        if not now or (before and not differ):
+            return
+        if not before:
+            self._write(spec, {"fingerprint": dict(now)})
+            return
+        what = "; ".join(f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ)
+        raise self._mismatch(spec, before, now, what)
+
+    def prove(self, spec: str, kind: Kind, rows: NDArray[np.float32], now: Mapping[str, str]) -> None:
+        """Compare what an encoder makes of the fixed contents with what it made then. Raises ModelMismatch."""
+        with self._lock:
+            self.compare(spec, now)
+            held = self._read(spec).get("canaries", {})
+            if kind not in held:
+                packed = base64.b64encode(rows.astype("<f4").tobytes()).decode()
+                self._write(spec, {"canaries": {**held, kind: packed}})
+                return
+            before = np.frombuffer(base64.b64decode(held[kind]), "<f4")
+            cosine = likeness(rows, before.reshape(len(rows), -1)) if before.size == rows.size else 0.0
+            if cosine < CLOSE:
+                what = f"the same {kind} now gets another vector (cosine {cosine:.3f})"
+                raise self._mismatch(spec, self.fingerprint(spec), now, what)
+
+    def _mismatch(self, spec: str, before: Mapping[str, str], now: Mapping[str, str], what: str) -> ModelMismatch:
+        return ModelMismatch(
+            f"{self._folder} was made with another {spec} ({_origin(before)}; here {_origin(now)}): {what}. Vectors of "
+            "the two cannot be compared. Use the model it was made with, or make a new library from your files."
         )
-    prints = json.dumps({name: encoder.fingerprint for name, encoder in encoders.items()}, sort_keys=True)
-    if "models" not in held:
-        ledger.stamp({"models": models.name, "fingerprints": prints})
-    elif held["fingerprints"] != prints:
-        before: dict[str, str] = json.loads(held["fingerprints"])
-        changed = [name for name, encoder in encoders.items() if before.get(name) != encoder.fingerprint]
-        raise ModelMismatch(
-            f"{folder} was made with other weights or settings of {', '.join(changed) or 'its models'}; vectors of the "
-            "two cannot be compared. Install the version it was made with, or make a new library from your files."
-        )
+
+    def _read(self, spec: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._ledger.passport().get(f"encoder {spec}", "{}"))
+        return found
+
+    def _write(self, spec: str, more: Mapping[str, Any]) -> None:
+        self._ledger.stamp({f"encoder {spec}": json.dumps({**self._read(spec), **more}, sort_keys=True)})
+
+
+class Watched:
+    """An encoder that has to prove itself, once for each kind of content, before a vector of it is used."""
+
+    def __init__(self, encoder: Encoder, spec: str, passport: Passport) -> None:
+        passport.compare(spec, encoder.fingerprint)
+        self._encoder, self._spec, self._passport = encoder, spec, passport
+        self._proved: set[Kind] = set()
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        return self._encoder.name
+
+    @property
+    def dim(self) -> int:
+        return self._encoder.dim
+
+    @property
+    def takes(self) -> frozenset[Kind]:
+        return self._encoder.takes
+
+    @property
+    def needs(self) -> Needs:
+        return self._encoder.needs
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        return self._encoder.fingerprint
+
+    def embed(self, given: Sequence[Content], role: Role) -> NDArray[np.float32]:
+        """Embed, once it is proved that the encoder is the library's: ModelMismatch, EncoderError."""
+        for kind in {content.kind for content in given} - self._proved:
+            with self._lock:
+                if kind not in self._proved:
+                    self._prove(kind)
+        return self._encoder.embed(given, role)
+
+    def _prove(self, kind: Kind) -> None:
+        fixed = contents(kind)
+        rows = np.asarray(self._encoder.embed(fixed, "query"))
+        lengths = np.linalg.norm(rows, axis=1) if rows.ndim == 2 else np.zeros(1)
+        if rows.shape != (len(fixed), self._encoder.dim) or not np.allclose(lengths, 1, atol=1e-3):
+            raise EncoderError(
+                f"{self._spec} gave an array {rows.shape} with rows of length {lengths.min():.3f} to "
+                f"{lengths.max():.3f} for {len(fixed)} contents; expected ({len(fixed)}, "
+                f"{self._encoder.dim}), unit rows."
+            )
+        self._passport.prove(self._spec, kind, rows, self._encoder.fingerprint)
+        self._proved.add(kind)
+
+
+def told(fingerprint: Mapping[str, str]) -> str:
+    """A fingerprint as a line for people."""
+    return "; ".join(f"{name} {_short(value)}" for name, value in fingerprint.items())
+
+
+def _origin(fingerprint: Mapping[str, str]) -> str:
+    said = [f"{name} {_short(fingerprint[name])}" for name in ORIGIN if name in fingerprint]
+    return ", ".join(said) or "no model named"
+
+
+def _short(value: str | None) -> str:
+    """Hashes are told by their first digits."""
+    if value is None:
+        return "not there"
+    return f"{value[:12]}…" if len(value) >= 40 and all(c in "0123456789abcdef" for c in value) else value

@@ -67,6 +67,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something odd about a file that is otherwise whole."""
+
+    job: Job
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Last event of every file."""
 
@@ -74,7 +82,7 @@ class Finished:
     error: MediaError | None = None
 
 
-Event = Opened | Piece | Finished
+Event = Opened | Piece | Note | Finished
 
 
 class Pool:
@@ -249,6 +257,8 @@ def _event(job: Job, out: IO[bytes]) -> Event:
             return Opened(job, **message)
         case "piece":
             return Piece(job, Segment(**message["segment"]), _content(message, out))
+        case "note":
+            return Note(job, str(message["message"]))
         case _:
             if message["error"] is None:
                 return Finished(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from seehear.errors import InputError
@@ -21,17 +22,38 @@ class ModelSet:
 
 _ASKED: frozenset[Kind] = frozenset({"text", "image"})
 
+
+def _seen_by(name: str, encoder: str) -> ModelSet:
+    return ModelSet(name, (Route("visual", encoder, _ASKED),))
+
+
 SETS = MappingProxyType(
     {
-        "mini": ModelSet("mini", (Route("visual", "mini", _ASKED),)),
+        # Its main branch has the weights as pickles only. The revision with safetensors is the one that the examples of
+        # StarlightSearch/EmbedAnything load.
+        "clip": _seen_by("clip", "dual:openai/clip-vit-base-patch32@refs/pr/15"),
+        "mini": _seen_by("mini", "mini"),
+        "siglip": _seen_by("siglip", "dual:google/siglip2-base-patch16-224"),
     }
 )
 
 
 def model_set(models: str | ModelSet) -> ModelSet:
-    """Look up a set by name; a set of your own passes through. Raises InputError for an unknown name."""
+    """Look up a set by name; a set of your own passes through, and one encoder that takes words and pictures is a set.
+
+    Such an encoder is `dual:CHECKPOINT`, with a hub id or a folder, or `module:Class`. Raises InputError.
+    """
     if isinstance(models, ModelSet):
         return models
-    if models not in SETS:
-        raise InputError(f"There is no model set {models!r}. Choose one of: {', '.join(SETS)}.")
-    return SETS[models]
+    if models in SETS:
+        return SETS[models]
+    kind, colon, which = models.partition(":")
+    if not colon:
+        raise InputError(
+            f"There is no model set {models!r}. Choose one of: {', '.join(SETS)}; or name one checkpoint: "
+            "dual:HUB/ID or dual:./FOLDER."
+        )
+    if which.startswith((".", "~")):
+        # A library remembers this name, and may be opened from elsewhere.
+        models = f"{kind}:{Path(which).expanduser().absolute().resolve()}"
+    return _seen_by(models, models)

@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 import numpy as np
 
+from seehear.clock import span
 from seehear.errors import MediaError, QueryError
-from seehear.metadata import checked
 from seehear.types import Channel, Content, Modality, Picture, Query, Text
+from seehear.where import Condition, condition, joined
 
 OpenPicture = Callable[[Path], Picture]
 """Decodes a picture file somewhere safe. Raises MediaError."""
@@ -39,8 +40,15 @@ def build(query: str | Query, given: dict[str, Any]) -> Query:
         query,
         channels=_subset(query.channels, "channels", get_args(Channel)),
         modalities=_subset(query.modalities, "modalities", get_args(Modality)),
-        where=checked(query.where) if query.where else None,
     )
+
+
+def filters(query: Query) -> Condition | None:
+    """What a question asks of the files' metadata, for the ledger. Raises QueryError."""
+    asked = [condition(query.where)] if query.where else []
+    if (during := span(query.after, query.before)) is not None:
+        asked.append(during)
+    return joined("AND", asked) if asked else None
 
 
 def count(k: int) -> int:

@@ -19,16 +19,30 @@ class Entry:
 
     target: str
     install: str
+    argument: str = ""
+    """What must be said after a colon, such as which checkpoint."""
 
 
 ENTRIES = MappingProxyType(
     {
         "chroma": Entry("seehear.stores.chroma:ChromaStore", "pip install seehear"),
+        "dual": Entry("seehear.modalities.encoders.dual:Dual", 'pip install "seehear[clip]"', "CHECKPOINT"),
         "image": Entry("seehear.modalities.image:ImageModality", "pip install seehear"),
         "memory": Entry("seehear.stores.memory:MemoryStore", "pip install seehear"),
         "mini": Entry("seehear.modalities.encoders.mini:Mini", 'pip install "seehear[mini]"'),
     }
 )
+
+
+def build(spec: str) -> Any:
+    """Make what a name stands for; `dual:CHECKPOINT` gives the class its argument. Raises as `load` does."""
+    name, _, argument = spec.partition(":")
+    entry = ENTRIES.get(name)
+    if entry and entry.argument:
+        if not argument:
+            raise InputError(f"{name!r} must know which: write {name}:{entry.argument}.")
+        return load(name)(argument)
+    return load(spec)()
 
 
 def load(name: str) -> Any:

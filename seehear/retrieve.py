@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,16 @@ from seehear.errors import QueryError
 from seehear.fusion import fuse
 from seehear.hits import Hits
 from seehear.ledger import Ledger
-from seehear.query import OpenPicture, build, count, parts
+from seehear.query import OpenPicture, build, count, filters, parts
 from seehear.types import Collection, Content, Match, Modality, Query, Route, Segment
+from seehear.where import Condition
 
 SPARE = 8
 """Matches asked for beyond k, for rows that turn out not to be published."""
+COMMON, MARGIN, MOST = 0.05, 1.5, 2_000
+"""From this share on a filter is applied to what was found: so many times more is asked for, up to so many matches."""
+
+Found = tuple[Match, Segment, Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,14 @@ class Retriever:
         """
         wanted = count(self.k if k is None else k)
         asked = build(query, {**(self.settings or {}), **fields})
+        condition = filters(asked)
         vectors = self._vectors(asked, parts(asked, self.open_picture))
         lists = {}
         for route, vector in vectors.items():
             for modality in self.modalities:
                 if asked.modalities is None or modality in asked.modalities:
                     collection = Collection(route.encoder, route.channel, modality)
-                    lists[collection] = self._nearest(collection, vector, wanted, asked)
+                    lists[collection] = self._nearest(collection, vector, wanted, condition)
         return Hits([hit for hit in fuse(lists) if hit.score >= asked.min_score][:wanted])
 
     async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
@@ -83,14 +90,34 @@ class Retriever:
         return {route: embedded[route.encoder] for route in able}
 
     def _nearest(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, query: Query
-    ) -> list[tuple[Match, Segment, Path]]:
+        self, collection: Collection, vector: NDArray[np.float32], k: int, condition: Condition | None
+    ) -> list[Found]:
+        """The k nearest that a filter lets through."""
+        if condition is None:
+            return self._published(collection, vector, k)
+        selection = self.ledger.selection
+        share = selection.share(collection, condition)
+        if share >= COMMON and (more := math.ceil((k + SPARE) / share * MARGIN)) <= MOST:
+            # Much passes, so it is among the nearest too: that is cheaper than naming to the store all that may pass.
+            matches = self.store.nearest(collection, vector, more)
+            passing = selection.passing([match.id for match in matches], condition)
+            found = self._resolved([match for match in matches if match.id in passing][: k + SPARE])
+            if len(found) >= k:
+                return found[:k]
+        return self._published(collection, vector, k, selection.ids(collection, condition))
+
+    def _published(
+        self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
+    ) -> list[Found]:
         """The k nearest that are published; rows of files that are on their way in or out do not count."""
         asked = k + SPARE
         while True:
-            matches = self.store.nearest(collection, vector, asked, query.where)
-            seen = self.ledger.resolve([match.id for match in matches])
-            found = [(match, *seen[match.id]) for match in matches if match.id in seen]
+            matches = self.store.nearest(collection, vector, asked, among)
+            found = self._resolved(matches)
             if len(found) >= k or len(matches) < asked:
                 return found[:k]
             asked *= 2
+
+    def _resolved(self, matches: Sequence[Match]) -> list[Found]:
+        seen = self.ledger.resolve([match.id for match in matches])
+        return [(match, *seen[match.id]) for match in matches if match.id in seen]

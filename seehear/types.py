@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
@@ -140,8 +141,12 @@ class Query:
     """Only these channels; None is all."""
     modalities: frozenset[Modality] | None = None
     """Only files of these modalities; None is all."""
-    where: Metadata | None = None
-    """Only segments whose metadata has these values."""
+    where: Mapping[str, Any] | None = None
+    """Only files whose metadata is so; the language is described in `seehear.where`."""
+    after: datetime | date | time | str | None = None
+    """Only what was taken from then on: a time, a date, or a clock time on any day (`time(22)`, "10 PM")."""
+    before: datetime | date | time | str | None = None
+    """Only what was taken until just before then. Times without a zone are the camera's own clock's."""
     min_score: float = 0.0
     """Leave out hits that score less, 0 to 1."""
 
@@ -180,6 +185,8 @@ class Report:
     unchanged: list[str] = field(default_factory=list)
     partial: list[Problem] = field(default_factory=list)
     failed: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    """Files that were taken in whole, and what is odd about them."""
     ignored: list[str] = field(default_factory=list)
     """Files of a folder that are of no type that seehear reads."""
     embedded: int = 0

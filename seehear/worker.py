@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from seehear.contracts import Modality
-from seehear.errors import MediaError, UnsupportedMedia
+from seehear.errors import MediaError, MediaNote, UnsupportedMedia
 from seehear.media import Limits, open_source
 from seehear.registry import load
 from seehear.types import Needs, Text
@@ -69,13 +70,18 @@ def _messages(
         yield {"event": "opened", **opened, "mtime_ns": source.mtime_ns, "settings": modality.settings}, None
         if source.content == job["unless"]:
             return
-        for segment, content in modality.segments(source, needs):
-            message = {"event": "piece", "segment": asdict(segment)}
-            if isinstance(content, Text):
-                yield {**message, "text": content.text}, None
-            else:
-                pixels = np.ascontiguousarray(content.pixels)
-                yield {**message, "shape": pixels.shape}, pixels.data.cast("B")
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", MediaNote)
+            for segment, content in modality.segments(source, needs):
+                message = {"event": "piece", "segment": asdict(segment)}
+                if isinstance(content, Text):
+                    yield {**message, "text": content.text}, None
+                else:
+                    pixels = np.ascontiguousarray(content.pixels)
+                    yield {**message, "shape": pixels.shape}, pixels.data.cast("B")
+        for one in raised:
+            yield {"event": "note", "message": str(one.message)}, None
 
 
 def _in_time(pieces: Iterator[T], seconds: float) -> Iterator[T]:

@@ -20,11 +20,11 @@ from typing import Any
 import chromadb
 import numpy as np
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, NotFoundError
+from chromadb.errors import ChromaError, InternalError, NotFoundError
 from numpy.typing import NDArray
 
 from seehear.errors import LibraryDamaged, LibraryError
-from seehear.types import Collection, Match, Metadata, Segment
+from seehear.types import Collection, Match, Segment
 
 CHUNK = 250
 """Rows per call: Chroma Cloud takes 300, an embedded one 5,461; its throughput is flat from 150 on."""
@@ -42,7 +42,7 @@ class ChromaStore:
 
     def __init__(self, folder: Path) -> None:
         """Open or make the store in a folder. Raises LibraryDamaged when its files cannot be used."""
-        self._folder = folder
+        self._folder: Path | None = folder
         folder.mkdir(parents=True, exist_ok=True)
         _look_at(folder)
         (folder / SEAL).unlink(missing_ok=True)
@@ -50,6 +50,18 @@ class ChromaStore:
             self._client = _open(folder)
         except Exception as error:  # Chroma raises its own, SQLite's and plain ones for damaged files
             raise _damaged(folder, str(error)) from error
+        self._begin()
+
+    @classmethod
+    def over(cls, client: Any, library: str) -> ChromaStore:
+        """Use a Chroma client of the caller's, who closes it; `library` keeps our collections apart from others."""
+        store = cls.__new__(cls)
+        store._folder, store._client = None, client
+        store._begin(f"seehear-{library}.")
+        return store
+
+    def _begin(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._collections: dict[Collection, chromadb.Collection] = {}
         self._closed = False
 
@@ -60,26 +72,36 @@ class ChromaStore:
         for start in range(0, len(segments), CHUNK):
             part = segments[start : start + CHUNK]
             ids = [segment.id for segment in part]
-            # Chroma merges metadata into what is there: keys that are gone must be named to be forgotten.
-            before = target.get(ids=ids, include=["metadatas"])
-            old = dict(zip(before["ids"], before["metadatas"] or [], strict=False))
-            metadatas: list[Any] = [
-                {**dict.fromkeys(old.get(segment.id) or {}), **_metadata(segment)} for segment in part
-            ]
             with _explained(self._folder):
-                target.upsert(ids=ids, embeddings=vectors[start : start + CHUNK], metadatas=metadatas)
+                target.upsert(
+                    ids=ids,
+                    embeddings=vectors[start : start + CHUNK],
+                    metadatas=[_metadata(segment) for segment in part],
+                )
 
     def nearest(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
+        self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
     ) -> list[Match]:
-        """The k segments most similar to a vector (dim,), best first, of those with the metadata of `where`."""
+        """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids."""
         target = self._collection(collection)
-        if target is None or not (held := target.count()):
+        if target is None or not (held := target.count()) or (among is not None and not among):
             return []
+        ids = None if among is None else list(among)
         with _explained(self._folder):
-            answer = target.query(
-                query_embeddings=vector[None, :], n_results=min(k, held), where=_where(where), include=["distances"]
-            )
+            try:
+                answer = target.query(
+                    query_embeddings=vector[None, :],
+                    ids=ids,
+                    n_results=min(k, held if ids is None else len(ids)),
+                    include=["distances"],
+                )
+            except InternalError:
+                # One id that is gone by now fails the question; that is rare, and looking first costs more than asking.
+                there = set(self.ids(collection))
+                left = [name for name in ids or () if name in there]
+                if ids is None or len(left) == len(ids):
+                    raise
+                return self.nearest(collection, vector, k, left)
         distances = (answer["distances"] or [[]])[0]
         return [Match(name, 1.0 - float(far)) for name, far in zip(answer["ids"][0], distances, strict=True)]
 
@@ -119,12 +141,12 @@ class ChromaStore:
     def drop(self, collection: Collection) -> None:
         """Remove a collection and all it holds."""
         if self._collection(collection):
-            self._client.delete_collection(_name(collection))
+            self._client.delete_collection(self._prefix + _name(collection))
         self._collections.pop(collection, None)
 
     def close(self) -> None:
         """Let Chroma write its files out, and seal them; may be called twice."""
-        if not self._closed:
+        if not self._closed and self._folder is not None:
             self._closed = True
             rows = _rows(self._client)
             self._client.close()
@@ -132,7 +154,7 @@ class ChromaStore:
 
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
         if collection not in self._collections:
-            name = _name(collection)
+            name = self._prefix + _name(collection)
             try:
                 # No embedding function, neither now nor at creation: the default would fetch a model.
                 found = self._client.get_collection(name, embedding_function=None)
@@ -148,11 +170,13 @@ class ChromaStore:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained(folder: Path | None) -> Iterator[None]:
     """Let Chroma's own errors name the library and the cure."""
     try:
         yield
     except ChromaError as error:
+        if folder is None:
+            raise LibraryError(f"The Chroma client cannot go on: {error}. Check the server, and try again.") from error
         raise LibraryError(f"Chroma cannot go on in {folder}: {error}. Check the disk, and open it again.") from error
 
 
@@ -168,15 +192,9 @@ def _name(collection: Collection) -> str:
 
 
 def _metadata(segment: Segment) -> dict[str, Any]:
-    """What Chroma keeps beside a vector: the user's metadata, and where it came from, for whoever looks inside."""
+    """Where a vector came from, for whoever looks inside; what is asked for by filters is the ledger's."""
     own = {"_source": segment.source, "_start": segment.start, "_end": segment.end}
-    return {**segment.metadata, **{key: value for key, value in own.items() if value is not None}}
-
-
-def _where(where: Metadata | None) -> Any:
-    """Chroma wants one operator at the top, and refuses `$and` of one."""
-    terms = [{key: {"$eq": value}} for key, value in (where or {}).items()]
-    return {"$and": terms} if len(terms) > 1 else terms[0] if terms else None
+    return {key: value for key, value in own.items() if value is not None}
 
 
 def _rows(client: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.types import Collection, Match, Metadata, Segment
+from seehear.types import Collection, Match, Segment
 
 
 class MemoryStore:
@@ -16,7 +16,7 @@ class MemoryStore:
 
     def __init__(self, folder: Path | None = None) -> None:  # noqa: ARG002
         """A folder is accepted, as by every store, and not used."""
-        self._rows: dict[Collection, dict[str, tuple[NDArray[np.float32], Metadata]]] = {}
+        self._rows: dict[Collection, dict[str, NDArray[np.float32]]] = {}
         self._units: dict[Collection, NDArray[np.float32]] = {}
         """All vectors of a collection at unit length, until it is written again."""
 
@@ -25,29 +25,29 @@ class MemoryStore:
         rows = self._rows.setdefault(collection, {})
         self._units.pop(collection, None)
         for segment, vector in zip(segments, vectors, strict=True):
-            rows[segment.id] = (vector.astype(np.float32), dict(segment.metadata))
+            rows[segment.id] = vector.astype(np.float32)
 
     def nearest(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, where: Metadata | None = None
+        self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
     ) -> list[Match]:
         """The k most similar segments, best first; equal ones in the order in which they were written."""
         rows = self._rows.get(collection, {})
         if not rows:
             return []
         if collection not in self._units:
-            self._units[collection] = _unit(np.stack([stored for stored, _ in rows.values()]))
+            self._units[collection] = _unit(np.stack(list(rows.values())))
         similarities = self._units[collection] @ _unit(vector[None])[0]
-        if where:
-            agreed = np.array([_agrees(metadata, where) for _, metadata in rows.values()])
-            similarities = np.where(agreed, similarities, -np.inf)
         ids = list(rows)
+        if among is not None:
+            wanted = frozenset(among)
+            similarities = np.where([name in wanted for name in ids], similarities, -np.inf)
         order = np.argsort(-similarities, kind="stable")[:k]
         return [Match(ids[place], float(similarities[place])) for place in order if similarities[place] > -np.inf]
 
     def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Vectors by id; ids that are not there are left out."""
         rows = self._rows.get(collection, {})
-        return {name: rows[name][0] for name in ids if name in rows}
+        return {name: rows[name] for name in ids if name in rows}
 
     def delete(self, collection: Collection, ids: Sequence[str]) -> None:
         """Remove segments; ids that are not there are passed over."""
@@ -75,11 +75,3 @@ class MemoryStore:
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
-
-
-def _agrees(metadata: Metadata, where: Metadata) -> bool:
-    # A bool is an int to Python and none to Chroma; stores must agree on what is equal.
-    return all(
-        key in metadata and metadata[key] == value and isinstance(metadata[key], bool) is isinstance(value, bool)
-        for key, value in where.items()
-    )

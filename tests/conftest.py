@@ -15,7 +15,8 @@ from seehear.testing import COLOUR, COLOUR_SET, COLOURS, ColourEncoder
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the user's variables or works in his folder."""
-    monkeypatch.delenv("SEEHEAR_LIBRARY", raising=False)
+    for name in ("SEEHEAR_LIBRARY", "SEEHEAR_DEVICE", "SEEHEAR_PRECISION", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")

@@ -73,6 +73,41 @@ def test_metadata_is_given_and_asked_for(run: Run, photos: Path) -> None:
     assert run("search", "red", "--where", "year=2022")[1] == "Nothing was found.\n"
 
 
+def test_filters_compare_and_dates_are_asked_for(run: Run, photos: Path) -> None:
+    run("add", photos / "red.png", "--meta", "year=2024", "--meta", "by=ann", "--meta", "taken=2024-05-03T21:00")
+    run("add", photos / "blue.png", "--meta", "year=2023", "--meta", "taken=2024-05-03T23:00")
+
+    def found(*arguments: str) -> set[str]:
+        hits = json.loads(run("search", "red", "--json", *arguments)[1])
+        return {Path(hit["source"]).stem for hit in hits}
+
+    assert found("--where", "year>=2023") == {"red", "blue"}
+    assert found("--where", "year>2023") == found("--where", "by!=bob", "--where", "year!=2023") == {"red"}
+    assert found("--where", "year<2024") == found("--where", "year<=2023") == {"blue"}
+    assert found("--where", '{"$or": [{"by": "ann"}, {"year": 1999}]}') == {"red"}
+    assert found("--before", "10 PM") == {"red"}
+    assert found("--after", "2024-05-03T22:00") == {"blue"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--where", "{year: 1}", "is no JSON"),
+        ("--where", "year", "is no filter"),
+        ("--where", "yaer=1", "No file here has the metadata 'yaer'. Known are height, width, year."),
+        ("--where", "year=soon", "'year' is number in every file here"),
+        ("--before", "soon", "before is a date"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_one_sentence(
+    run: Run, photos: Path, option: str, value: str, words: str
+) -> None:
+    run("add", photos / "red.png", "--meta", "year=2024")
+    status, out, err = run("search", "red", option, value)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert words in err
+
+
 def test_bad_files_are_named_and_the_status_tells(run: Run, photos: Path) -> None:
     (photos / "text.jpg").write_text("no picture")
     status, out, err = run("add", photos, photos / "nowhere")

@@ -190,8 +190,7 @@ def test_metadata_of_a_mapping_holds_for_all_and_of_a_callable_for_each(library:
     library.add(photos / "red.png", metadata={"project": "spring"})
     library.add(photos, metadata=lambda path: {"name": path.stem, "large": False})
     assert names([hit.source for hit in library.retrieve("red", where={"name": "blue"})]) == {"blue.png"}
-    assert library.retrieve("red", where={"project": "spring"}) == []
-    assert library.retrieve("red", k=1)[0].metadata == {"name": "red", "large": False}
+    assert library.retrieve("red", k=1)[0].metadata == {"name": "red", "large": False, "width": 40, "height": 30}
 
 
 def test_new_metadata_of_an_unchanged_file_costs_no_embedding(library: Library, photos: Path) -> None:
@@ -200,6 +199,16 @@ def test_new_metadata_of_an_unchanged_file_costs_no_embedding(library: Library, 
     report = library.add(photos, metadata={"year": 2024})
     assert (len(report.added), report.embedded) == (5, 0)
     assert len(library.retrieve("red", where={"year": 2024})) == 5
+
+
+def test_metadata_stays_when_nothing_is_said_and_goes_when_that_is_said(library: Library, photos: Path) -> None:
+    library.add(photos, metadata={"year": 2023})
+    library.add(photos)
+    age(photos)
+    library.add(photos)
+    assert len(library.retrieve("red", where={"year": 2023})) == 5
+    library.add(photos / "red.png", metadata={})
+    assert len(library.retrieve("red", where={"year": 2023})) == 4
 
 
 def test_metadata_that_cannot_be_stored_costs_that_file_only(library: Library, photos: Path) -> None:

@@ -9,14 +9,14 @@ ROOT = Path(__file__).parent.parent
 # From the ground up: a room may import rooms of lower floors, and of its own floor.
 FLOORS = [
     {"types", "errors"},
-    {"contracts"},
-    {"media", "registry"},
-    {"worker", "pool"},
-    {"evaluate", "hits", "ledger", "metadata", "presets", "query"},
+    {"canary", "contracts", "metadata"},
+    {"media", "registry", "where"},
+    {"brought", "clock", "database", "worker", "pool"},
+    {"evaluate", "hits", "ledger", "presets", "query", "selection"},
     {"draft", "folders", "fusion", "ingest"},
-    {"retrieve"},
-    {"passport"},
+    {"passport", "place", "retrieve"},
     {"library"},
+    {"check", "terminal"},
     {"cli"},
 ]
 PLUGINS = {"contracts", "errors", "media", "types"}

@@ -22,7 +22,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def entry(key: str, content: str, status: str = "done") -> Entry:
-    known = Known(key, "photos", key.encode(), "image", content, 10, 20, 30, "whole", {"year": 2024})
+    known = Known(
+        key, "photos", key.encode(), "image", content, 10, 20, 30, "whole", {"year": 2024}, {"width": 3, "year": 1999}
+    )
     segments = [Segment(f"{key}-{content}", key, "image", "visual")]
     return Entry(
         known, segments if status == "done" else [], [Outcome(ROUTE, status, "" if status == "done" else "why")]
@@ -32,7 +34,7 @@ def entry(key: str, content: str, status: str = "done") -> Entry:
 def test_what_is_published_can_be_resolved(ledger: Ledger, tmp_path: Path) -> None:
     ledger.publish([entry("a", "1")])
     segment, path = ledger.resolve(["a-1", "unknown"])["a-1"]
-    assert (segment.source, segment.modality, segment.metadata) == ("a", "image", {"year": 2024})
+    assert (segment.source, segment.modality, segment.metadata) == ("a", "image", {"year": 2024, "width": 3})
     assert path == tmp_path / "a"
 
 

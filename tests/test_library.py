@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,8 +42,8 @@ def test_models_are_remembered_and_others_refused(open_library: OpenLibrary, tmp
 def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary) -> None:
     open_library().close()
     other = ColourEncoder()
-    other.fingerprint = "colour-2"
-    with pytest.raises(ModelMismatch, match=r"other weights or settings of seehear.testing:ColourEncoder.*Install"):
+    other.fingerprint = {"weights": "none", "preprocessing": "median colour"}
+    with pytest.raises(ModelMismatch, match=r"preprocessing was mean colour, is median colour.*Use the model it was"):
         open_library(encoders={COLOUR: other})
 
 
@@ -304,3 +305,21 @@ def test_a_library_whose_maker_was_killed_at_once_can_still_be_made(open_library
     for name in ("lock", "holder"):
         (tmp_path / "library" / name).touch()
     assert open_library().info()["files"] == 0
+
+
+def test_a_chroma_client_of_ones_own_holds_the_vectors(open_library: OpenLibrary, photos: Path, tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(str(tmp_path / "mine"))
+    for _ in range(2):
+        with open_library(store=client) as library:
+            library.add(photos)
+            assert Path(library.retrieve("red", k=1)[0].source).name == "red.png"
+    assert sum(collection.count() for collection in client.list_collections()) == 5
+    assert not (tmp_path / "library" / "chroma").exists()
+    with pytest.raises(InputError, match="are in the store"):
+        open_library()
+    client.close()
+
+
+def test_what_is_no_store_is_an_input_error(open_library: OpenLibrary) -> None:
+    with pytest.raises(InputError, match="A store is a name, a Chroma client or a Store, not object"):
+        open_library(store=object())

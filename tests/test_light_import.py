@@ -16,6 +16,7 @@ HEAVY = ("torch", "transformers", "tokenizers", "chromadb", "cv2", "numpy", "PIL
         ("from seehear import Library", {"numpy", "PIL"}),
         ("import seehear.worker", {"numpy", "PIL"}),
         ("import seehear.modalities.encoders.mini", {"numpy", "PIL"}),
+        ("import seehear.modalities.encoders.dual", {"numpy", "PIL"}),
     ],
 )
 def test_importing_loads_nothing_heavy(code: str, allowed: set[str]) -> None:

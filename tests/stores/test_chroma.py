@@ -44,7 +44,7 @@ class TestChromaStore(StoreContract):
         store.upsert(self.other, [timed], vectors)
         (collection,) = store._client.list_collections()
         metadata = collection.get(include=["metadatas"])["metadatas"]
-        assert metadata == [{"_source": "talks/keynote.mp4", "_start": 1.5, "_end": 2.5, "year": 2024}]
+        assert metadata == [{"_source": "talks/keynote.mp4", "_start": 1.5, "_end": 2.5}]
 
     def test_a_collection_of_another_space_is_refused(self, tmp_path: Path) -> None:
         folder = tmp_path / "other"
@@ -113,3 +113,24 @@ def test_a_damaged_file_is_an_error_or_does_no_harm(written: Path, name: str, da
         store.close()
     assert str(written) in message
     assert "add them again" in message
+
+
+class TestChromaClientOfOnesOwn(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[ChromaStore]:
+        client = chromadb.PersistentClient(str(tmp_path / "mine"))
+        yield ChromaStore.over(client, "0123456789abcdef")
+        client.close()
+
+    def test_two_libraries_and_other_collections_of_a_client_do_not_mix(self, tmp_path: Path) -> None:
+        client = chromadb.PersistentClient(str(tmp_path / "mine"))
+        client.create_collection("colour.visual.image", embedding_function=None)
+        first, second = ChromaStore.over(client, "first"), ChromaStore.over(client, "second")
+        segments, vectors = self.rows(3)
+        first.upsert(self.where, segments, vectors)
+        assert (first.count(self.where), second.count(self.where)) == (3, 0)
+        second.drop(self.where)
+        first.close()
+        assert client.get_collection("seehear-first.colour.visual.image", embedding_function=None).count() == 3
+        assert client.get_collection("colour.visual.image", embedding_function=None).count() == 0
+        client.close()

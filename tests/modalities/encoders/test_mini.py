@@ -189,12 +189,12 @@ class TestFingerprint:
         assert Mini(other).fingerprint != loaded.fingerprint
 
     def test_it_changes_with_the_preprocessing_and_the_networks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        seen = {Mini().fingerprint}
+        seen = {frozenset(Mini().fingerprint.items())}
         monkeypatch.setattr(mini, "PREPROCESSING", "another")
-        seen.add(Mini().fingerprint)
+        seen.add(frozenset(Mini().fingerprint.items()))
         for pins in ("MINILM", "EFFICIENTNET"):
             monkeypatch.setattr(mini, pins, {"file": pins})
-            seen.add(Mini().fingerprint)
+            seen.add(frozenset(Mini().fingerprint.items()))
         assert len(seen) == 4
 
 

@@ -1,0 +1,100 @@
+"""The library's SQLite file: its tables, its transactions, and errors that name it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from seehear.errors import LibraryDamaged, LibraryError
+
+FORMAT = "2"
+BOUND = 500
+"""Values of a list that are bound in one statement; SQLite takes 32,766 of all kinds."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS roots (name TEXT PRIMARY KEY, path BLOB NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources (
+    key TEXT PRIMARY KEY, root TEXT NOT NULL, path BLOB NOT NULL, modality TEXT NOT NULL, content TEXT NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL, settings TEXT NOT NULL,
+    given TEXT NOT NULL, found TEXT NOT NULL, taken REAL, zone REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sources_content ON sources (content);
+CREATE TABLE IF NOT EXISTS facts (
+    name TEXT, type TEXT, value, source TEXT, PRIMARY KEY (name, type, value, source)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS facts_source ON facts (source, name);
+CREATE TABLE IF NOT EXISTS outcomes (
+    source TEXT NOT NULL, channel TEXT NOT NULL, encoder TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (source, channel, encoder)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segments (
+    id TEXT PRIMARY KEY, source TEXT NOT NULL, channel TEXT NOT NULL, ordinal INTEGER NOT NULL,
+    start REAL, stop REAL, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS segments_source ON segments (source, channel, ordinal);
+CREATE TABLE IF NOT EXISTS garbage (
+    encoder TEXT, channel TEXT, modality TEXT, id TEXT, PRIMARY KEY (encoder, channel, modality, id)) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One SQLite file. May be used from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises LibraryDamaged when it is none of this format."""
+        self._path = path
+        self._lock = threading.RLock()
+        self.changes = 0
+        """Counts transactions, so that whoever remembers an answer knows when it is old."""
+        with self._explained():
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("CREATE TABLE IF NOT EXISTS passport (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+                found = self.all("SELECT value FROM passport WHERE key = 'format'")
+                if found and found[0][0] != FORMAT:
+                    found_format = found[0][0]
+                    raise LibraryDamaged(
+                        f"{path} has format {found_format}; this seehear reads {FORMAT}: make it again."
+                    )
+                self._db.executescript(_SCHEMA)
+                self._db.execute("INSERT OR IGNORE INTO passport VALUES ('format', ?)", (FORMAT,))
+            except BaseException:
+                self._db.close()
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say which file SQLite is complaining about."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # permissions, a full disk, a lock
+            raise LibraryError(f"{self._path} cannot be used: {error}. Check its permissions and the disk.") from error
+        except sqlite3.DatabaseError as error:
+            raise LibraryDamaged(
+                f"{self._path} is damaged ({error}); restore it, or remove the library and add your files again."
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done inside happens, or none of it."""
+        with self._explained(), self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self.changes += 1
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def all(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """All rows that a statement gives."""
+        with self._explained(), self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        with self._lock:
+            self._db.close()

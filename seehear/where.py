@@ -1,0 +1,144 @@
+"""Filters on metadata: the language, its check, and its translation for the ledger.
+
+A filter is a mapping; all that it says must hold. `{"project": "spring"}` is equality; an operator is a mapping in the
+value's place; `$and`, `$or` and `$not` join filters. The operators are spelled as in MongoDB and Chroma:
+
+    {"year": {"$gte": 2020, "$lt": 2024}, "$or": [{"camera": {"$exists": False}}, {"by": {"$in": ["ann", "bob"]}}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seehear.errors import InputError, QueryError
+from seehear.metadata import checked
+from seehear.types import Metadata, Scalar
+
+Type = Literal["bool", "number", "text"]
+RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+OPERATORS = ("$eq", "$in", *RANGES, "$exists")
+JOINS = ("$and", "$or", "$not")
+_AMONG = "sources.key IN (SELECT source FROM facts WHERE"
+_EACH = "EXISTS (SELECT 1 FROM facts WHERE source = sources.key AND"
+DEEPEST, MOST = 20, 1_000
+"""Levels and values of one filter: SQLite would take more, no person means more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter for the ledger, over its table `sources`."""
+
+    sql: str
+    values: tuple[Scalar, ...] = ()
+    asks: tuple[tuple[str, frozenset[Type]], ...] = ()
+    """Metadata names, each with the types of which its values must be for the filter to make sense."""
+
+    @property
+    def of_each(self) -> str:
+        """The same, for a look at few files one by one; `sql` is for finding all files that pass."""
+        return self.sql.replace(_AMONG, _EACH)
+
+
+def joined(word: Literal["AND", "OR"], parts: Iterable[Condition]) -> Condition:
+    """Join conditions by one word."""
+    listed = list(parts)
+    return Condition(
+        "(" + f" {word} ".join(part.sql for part in listed) + ")",
+        tuple(value for part in listed for value in part.values),
+        tuple(ask for part in listed for ask in part.asks),
+    )
+
+
+def type_of(value: Scalar) -> Type:
+    """What kind of value it is: true is not 1, though Python says so."""
+    return "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+def facts(metadata: Metadata) -> list[tuple[str, Type, Scalar]]:
+    """Metadata as rows of the ledger's table `facts`: name, type, value."""
+    return [(name, type_of(value), value) for name, value in metadata.items()]
+
+
+def condition(where: Any) -> Condition:
+    """Translate a filter. Raises QueryError that names what is wrong and what is known."""
+    found = _all_of(where, 0)
+    if len(found.values) > MOST:
+        raise QueryError(f"The filter has {len(found.values):,} values; at most {MOST:,} make sense.")
+    return found
+
+
+def _all_of(where: Any, depth: int) -> Condition:
+    if not isinstance(where, Mapping) or not where:
+        raise QueryError(f"A filter is a mapping such as {{'project': 'spring'}}, not {where!r}.")
+    if depth > DEEPEST:
+        raise QueryError(f"The filter is nested deeper than {DEEPEST} levels.")
+    return joined("AND", [_term(name, asked, depth) for name, asked in where.items()])
+
+
+def _term(name: Any, asked: Any, depth: int) -> Condition:
+    if name == "$not":
+        inner = _all_of(asked, depth + 1)
+        return Condition(f"NOT {inner.sql}", inner.values, inner.asks)
+    if name in JOINS:
+        if not isinstance(asked, (list, tuple)) or not asked:
+            raise QueryError(f"{name} takes a list of filters, not {asked!r}.")
+        return joined("AND" if name == "$and" else "OR", [_all_of(one, depth + 1) for one in asked])
+    if isinstance(name, str) and name.startswith("$"):
+        raise QueryError(f"There is no {name}. A filter is joined by {', '.join(JOINS)}.")
+    if not isinstance(asked, Mapping):
+        return _equal(name, [asked])
+    if not asked:
+        raise QueryError(f"The filter on {name!r} says nothing.")
+    return joined("AND", [_operator(name, operator, value) for operator, value in asked.items()])
+
+
+def _operator(name: Any, operator: Any, value: Any) -> Condition:
+    if operator == "$eq":
+        return _equal(name, [value])
+    if operator == "$in":
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or not (listed := list(value)):
+            raise QueryError(f"$in takes a list of values, not {value!r}.")
+        return _equal(name, listed)
+    if operator == "$exists":
+        if not isinstance(value, bool):
+            raise QueryError(f"$exists is true or false, not {value!r}.")
+        _value(name, None)
+        return Condition(f"{'' if value else 'NOT '}{_having('')}", (name,), ((name, frozenset()),) if value else ())
+    if operator in RANGES:
+        _value(name, None)
+        value = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise QueryError(
+                f"{operator} on {name!r} compares numbers, not {value!r}. Dates are asked for with after and before."
+            )
+        sql = _having(f"AND type = 'number' AND value {RANGES[operator]} ?")
+        return Condition(sql, (name, _value(name, value)), ((name, frozenset({"number"})),))
+    raise QueryError(f"There is no operator {operator!r}. Known are {', '.join(OPERATORS)}.")
+
+
+def _equal(name: Any, values: list[Any]) -> Condition:
+    clean = [_value(name, value) for value in values]
+    if None in values:
+        raise QueryError(f"Nothing equals None; ask {{{name!r}: {{'$exists': False}}}}.")
+    kinds = sorted({type_of(value) for value in clean})
+    parts = []
+    for kind in kinds:
+        same = [value for value in clean if type_of(value) == kind]
+        marks = ", ".join("?" * len(same))
+        parts.append(Condition(_having(f"AND type = '{kind}' AND value IN ({marks})"), (name, *same)))
+    found = joined("OR", parts)
+    return Condition(found.sql, found.values, ((name, frozenset(kinds)),))
+
+
+def _value(name: Any, value: Any) -> Scalar:
+    """Check a name and a value, or None, by the rules that metadata keeps to. Raises QueryError."""
+    try:
+        return checked({name: value}).get(name, "")
+    except InputError as error:
+        raise QueryError(str(error)) from error
+
+
+def _having(more: str) -> str:
+    return f"{_AMONG} name = ? {more})"
