@@ -28,7 +28,9 @@ def random_vit(folder: Path) -> Path:
     """A checkpoint of CLIP ViT-B/32 with random weights, and a tokeniser of single letters."""
     import torch
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     torch.manual_seed(0)
     letters = [chr(code) for code in range(33, 127)]
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]

@@ -71,6 +71,8 @@ class Ingest:
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
         started = time.monotonic()
+        for encoder in self.encoders.values():
+            _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
         if self.progress:
             self._total = sum(1 for _ in self._folders.discover(paths))
         self.sweep()

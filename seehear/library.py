@@ -53,8 +53,7 @@ class Library:
     ) -> None:
         self.path, self.models = path, models
         self._ledger, self._store, self._encoders, self._passport = ledger, store, encoders, passport
-        wanted = [encoder.needs.pixels for encoder in encoders.values() if encoder.needs.pixels]
-        self._pool = Pool(models.modalities, Needs(pixels=max(wanted, default=None)), limits)
+        self._pool = Pool(models.modalities, self._needs, limits)
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
         self._release = release
         self._writing = Lock()
@@ -251,6 +250,11 @@ class Library:
     ) -> Ingest:
         self._check_open()
         return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress, brought)
+
+    def _needs(self) -> Needs:
+        wanted = [encoder.needs.pixels for encoder in self._encoders.values()]
+        sizes = [size for size in wanted if size is not None]
+        return Needs(pixels=max(sizes) if len(sizes) == len(wanted) else None)
 
     def _open_picture(self, path: Path) -> Picture:
         """Decode a picture that is a question, in a process that may die of it."""

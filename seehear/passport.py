@@ -26,6 +26,8 @@ from seehear.types import Content, Kind, Needs, Role
 
 ORIGIN = ("model", "revision")
 """Entries of a fingerprint that say where weights came from, not what they are."""
+TOLD = 3
+"""Differences that an error names; where that many differ, everything does."""
 
 
 def remembered(folder: Path) -> str | None:
@@ -72,7 +74,8 @@ class Passport:
         if not before:
             self._write(spec, {"fingerprint": dict(now)})
             return
-        what = "; ".join(f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ)
+        listed = [f"{name}: {_short(before.get(name))} then, {_short(now.get(name))} now" for name in differ[:TOLD]]
+        what = "; ".join(listed + ([f"and {len(differ) - TOLD} more"] if len(differ) > TOLD else []))
         raise self._mismatch(spec, before, now, what)
 
     def prove(self, spec: str, kind: Kind, rows: NDArray[np.float32], now: Mapping[str, str]) -> None:
@@ -101,7 +104,7 @@ class Passport:
         return found
 
     def _write(self, spec: str, more: Mapping[str, Any]) -> None:
-        self._ledger.stamp({f"encoder {spec}": json.dumps({**self._read(spec), **more}, sort_keys=True)})
+        self._ledger.stamp({f"encoder {spec}": json.dumps({**self._read(spec), **more})})
 
 
 class Watched:

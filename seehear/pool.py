@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -88,17 +88,17 @@ Event = Opened | Piece | Note | Finished
 class Pool:
     """Decodes files in other processes, as many as it takes to keep the caller busy; they stay until `close`."""
 
-    def __init__(self, modalities: Iterable[str], needs: Needs, limits: Limits, *, workers: int | None = None) -> None:
+    def __init__(
+        self, modalities: Iterable[str], needs: Callable[[], Needs], limits: Limits, *, workers: int | None = None
+    ) -> None:
+        """Start nothing; `needs` is asked when the first process is."""
         self.limits = limits
         self.workers = workers or min(4, os.cpu_count() or 1)
         names = list(modalities)
         self.settings = {load(name).name: load(name).settings for name in names}
         """How each modality cuts its files."""
-        self._setup = {
-            "modalities": names,
-            "needs": asdict(needs),
-            "limits": asdict(limits),
-        }
+        self._setup = {"modalities": names, "limits": asdict(limits)}
+        self._needs = needs
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
 
@@ -168,7 +168,7 @@ class Pool:
 
     def _lend(self) -> _Decoder:
         with self._lock:
-            return self._idle.pop() if self._idle else _Decoder(self._setup)
+            return self._idle.pop() if self._idle else _Decoder({**self._setup, "needs": asdict(self._needs())})
 
     def close(self) -> None:
         """End the processes; may be called twice."""

@@ -43,7 +43,9 @@ def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary
     open_library().close()
     other = ColourEncoder()
     other.fingerprint = {"weights": "none", "preprocessing": "median colour"}
-    with pytest.raises(ModelMismatch, match=r"preprocessing was mean colour, is median colour.*Use the model it was"):
+    with pytest.raises(
+        ModelMismatch, match=r"preprocessing: mean colour then, median colour.*Use the model it was"
+    ):
         open_library(encoders={COLOUR: other})
 
 

@@ -94,7 +94,7 @@ def test_a_fingerprint_that_comes_with_the_weights_is_compared_then(open_library
         assert library.info()["encoders"][COLOUR]["revision"] == "a" * 40
     with (
         open_library(encoders={COLOUR: Late("b" * 40)}) as library,
-        pytest.raises(ModelMismatch, match=r"revision aaaaaaaaaaaa…; here .*bbbb.*weights was aaaaaaaaaaaa…, is b"),
+        pytest.raises(ModelMismatch, match=r"revision aaaaaaaaaaaa…; here .*bbbb.*weights: aaaaaaaaaaaa… then, b"),
     ):
         library.retrieve("red")
 

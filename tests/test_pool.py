@@ -46,7 +46,7 @@ class Hostile(ImageModality):
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    pool = Pool(["image"], Needs(pixels=16), Limits(), workers=2)
+    pool = Pool(["image"], lambda: Needs(pixels=16), Limits(), workers=2)
     yield pool
     pool.close()
 
@@ -55,7 +55,7 @@ def pool() -> Iterator[Pool]:
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     (tmp_path / "hostile.py").write_text(HOSTILE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    pool = Pool(["hostile:Hostile"], Needs(pixels=16), Limits(seconds=1.5), workers=2)
+    pool = Pool(["hostile:Hostile"], lambda: Needs(pixels=16), Limits(seconds=1.5), workers=2)
     yield pool
     pool.close()
     sys.modules.pop("hostile", None)
@@ -162,7 +162,7 @@ def test_processes_pause_when_nobody_takes_what_they_found(pool: Pool, tmp_path:
 
 
 def test_a_closed_pool_leaves_no_process_behind(tmp_path: Path) -> None:
-    pool = Pool(["image"], Needs(), Limits(), workers=1)
+    pool = Pool(["image"], Needs, Limits(), workers=1)
     list(pool.run([picture(tmp_path, "one")]))
     (decoder,) = pool._idle
     process = decoder._process.pid
@@ -182,7 +182,7 @@ def test_a_module_beside_the_pictures_is_not_imported(
 
 @pytest.mark.usefixtures("hostile")
 def test_stopping_does_not_wait_for_a_slow_file(tmp_path: Path) -> None:
-    patient = Pool(["hostile:Hostile"], Needs(pixels=16), Limits(seconds=100), workers=2)
+    patient = Pool(["hostile:Hostile"], lambda: Needs(pixels=16), Limits(seconds=100), workers=2)
     started = time.monotonic()
     with closing(patient.run([picture(tmp_path, "a"), picture(tmp_path, "hang")])) as events:
         next(events)
