@@ -15,6 +15,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from seehear.errors import MediaNote
+from seehear.media import orientation
 from seehear.types import Scalar
 
 LONGEST = 200
@@ -25,24 +26,27 @@ _UNSET = re.compile(r"[\s:0]*")
 """What cameras write whose clock was never set."""
 
 
-def described(image: Image.Image) -> dict[str, Scalar]:
-    """`width` and `height`, upright, in pixels; if the file says so `taken`, `camera`, `latitude`, `longitude`."""
-    width, height = image.size
+def described(image: Image.Image, size: tuple[int, int]) -> dict[str, Scalar]:
+    """`width` and `height`, upright, in pixels; if the file says so `taken`, `camera`, `latitude`, `longitude`.
+
+    `size` is the picture's own; an image that was decoded smaller has lost it.
+    """
+    width, height = size
     try:
         exif = image.getexif()
         shot, place = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
     except Exception as error:  # Pillow's reader raises whatever a broken block makes it
         _note(f"its EXIF data cannot be read ({error or type(error).__name__})")
         return {"width": width, "height": height}
-    if exif.get(ExifTags.Base.Orientation) in SIDEWAYS:
+    if orientation(image) in SIDEWAYS:
         width, height = height, width
     found: dict[str, Scalar | None] = {
         "width": width,
         "height": height,
         "taken": _taken(shot),
         "camera": _camera(exif),
-        "latitude": _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S", 90),
-        "longitude": _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W", 180),
+        "latitude": _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "N", "S", 90),
+        "longitude": _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "E", "W", 180),
     }
     if found["latitude"] is None or found["longitude"] is None:
         found["latitude"] = found["longitude"] = None  # half a place is none
@@ -77,16 +81,19 @@ def _camera(exif: Any) -> str | None:
     return (model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()) or None
 
 
-def _degrees(place: Any, tag: int, reference: int, negative: str, most: int) -> float | None:
+def _degrees(place: Any, tag: int, reference: int, positive: str, negative: str, most: int) -> float | None:
     """Decimal degrees from degrees, minutes and seconds."""
+    parts, side = place.get(tag), _text(place.get(reference)).upper()
+    if not isinstance(parts, tuple) or len(parts) != 3 or side not in (positive, negative):
+        return None
     try:
-        degrees, minutes, seconds = (float(part) for part in place[tag])
+        degrees, minutes, seconds = (float(part) for part in parts)
         value = degrees + minutes / 60 + seconds / 3600
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ZeroDivisionError):
         return None
     if not math.isfinite(value) or not 0 <= value <= most:
         return None
-    return round(-value if _text(place.get(reference)).upper() == negative else value, 7)
+    return round(-value if side == negative else value, 7)
 
 
 def _text(value: Any) -> str:

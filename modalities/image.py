@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seehear.media import PICTURE_TYPES, Limits, opened_picture, read_picture
+from seehear.media import PICTURE_TYPES, Limits, decoded, opened_picture
 from seehear.types import Content, Needs, Segment, Source, segment_id
 
 from .exif import described
@@ -22,8 +22,9 @@ class ImageModality:
 
     def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
         """Yield the picture itself, its short side at most `needs.pixels`. Raises MediaError; warns MediaNote."""
-        picture = read_picture(source, needs.pixels, self.limits)
         with opened_picture(source, self.limits) as image:
-            found = described(image)
+            size = image.size
+            picture = decoded(image, needs.pixels)
+            found = described(image, size)
         name = segment_id(source.key, source.content, "visual", 0, self.settings)
         yield Segment(name, source.key, "image", "visual", metadata=found), picture

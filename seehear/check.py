@@ -16,6 +16,7 @@ from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from seehear.canary import WORDS, likeness, picture
@@ -36,6 +37,8 @@ class Finding:
 
     state: State
     what: str
+    compared: bool = False
+    """It was held against true vectors."""
 
 
 def reference(name: str) -> dict[str, NDArray[Any]] | None:
@@ -50,10 +53,18 @@ def reference(name: str) -> dict[str, NDArray[Any]] | None:
 def read(path: Path) -> dict[str, NDArray[Any]]:
     """Read a reference. Raises InputError."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        held = np.load(path, allow_pickle=False)
+        if not isinstance(held, NpzFile):
+            raise ValueError("it is no .npz")
+        with held:
             found = {name: held[name] for name in held.files}
-        if len(found["texts"]) != len(found["text_rows"]):
+        if found["texts"].ndim != 1 or not len(found["texts"]) or len(found["texts"]) != len(found["text_rows"]):
             raise ValueError("it has not one vector for each text")
+        for name in {"text_rows", "picture_rows"} & set(found):
+            if found[name].ndim != 2 or found[name].dtype.kind != "f" or not np.isfinite(found[name]).all():
+                raise ValueError(f"its {name} are no vectors")
+        if len(found.get("picture_rows", [0])) != 1:
+            raise ValueError("it has not one vector of the picture")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no reference of seehear: {error}.") from error
     return found
@@ -70,6 +81,13 @@ def write(path: Path, encoder: Encoder) -> None:
 
 def check(encoder: Encoder, known: Mapping[str, NDArray[Any]] | None) -> Iterator[Finding]:
     """Load an encoder and look at what it does, one finding after another; stops at what makes going on pointless."""
+    try:
+        yield from _looked(encoder, known)
+    except Exception as error:  # an encoder may be anybody's
+        yield Finding("wrong", f"it failed: {error!r}")
+
+
+def _looked(encoder: Encoder, known: Mapping[str, NDArray[Any]] | None) -> Iterator[Finding]:
     try:
         batch: list[Content] = [Text(words) for words in WORDS]
         if "image" in encoder.takes:
@@ -113,10 +131,10 @@ def _against(encoder: Encoder, known: Mapping[str, NDArray[Any]] | None, least: 
 def _compared(what: str, rows: NDArray[np.float32], expected: NDArray[Any], least: float) -> Finding:
     units = (expected / np.linalg.norm(expected, axis=1, keepdims=True)).astype(np.float32)
     if units.shape != rows.shape:
-        return Finding("wrong", f"{what}: vectors are {rows.shape}, those of the reference {units.shape}")
+        return Finding("wrong", f"{what}: vectors are {rows.shape}, those of the reference {units.shape}", True)
     cosine = likeness(rows, units)
     verdict = "as the reference says" if cosine >= least else f"NOT as the reference says (at least {least} is asked)"
-    return Finding("ok" if cosine >= least else "wrong", f"{what}: {verdict}, least cosine {cosine:.6f}")
+    return Finding("ok" if cosine >= least else "wrong", f"{what}: {verdict}, least cosine {cosine:.6f}", True)
 
 
 def _timed(encoder: Encoder) -> Iterator[Finding]:

@@ -234,10 +234,10 @@ def _check(given: argparse.Namespace) -> int:
             findings.append(finding)
             if not given.json:
                 print_lines([f"  {finding.state:<8}  {finding.what}"])
-        if given.write and findings[0].state == "ok":
+        if given.write and findings[-1].state == "measured":
             write(given.write, encoder)
     wrong = any(finding.state == "wrong" for finding in findings)
-    compared = any(finding.state == "ok" and "reference" in finding.what for finding in findings)
+    compared = any(finding.compared for finding in findings)
     if given.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))  # noqa: T201
     elif wrong:
@@ -263,19 +263,19 @@ def _filter(written: str) -> Any:
     if written.startswith("{"):
         try:
             return json.loads(written)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{written!r} is no JSON: {error}.") from error
-    found = re.fullmatch(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)", written, re.DOTALL)
+    found = re.fullmatch(r"([^=<>!]+)(!=|<=|>=|==?|<|>)([^=<>].*|)", written, re.DOTALL)
     if not found:
         raise InputError(f"{written!r} is no filter. Write NAME=VALUE, NAME>=5, or a filter as JSON.")
-    name, sign, value = found[1].strip(), found[2], _value(found[3])
+    name, sign, value = found[1].strip(), found[2].replace("==", "="), _value(found[3].strip())
     return {"$not": {name: value}} if sign == "!=" else {name: {SIGNS[sign]: value}}
 
 
 def _value(written: str) -> Any:
     try:
         read = json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return written
     return read if isinstance(read, (str, int, float, bool)) else written
 

@@ -15,7 +15,9 @@ from seehear.where import Condition, joined
 
 WALL = "(sources.taken + coalesce(segments.start, 0))"
 """Wall-clock seconds of a segment: a moment of a video is as much later as it is into it."""
-OF_DAY = f"((CAST({WALL} AS INTEGER) % 86400 + 86400) % 86400)"
+_REST = f"({WALL} - 86400.0 * CAST({WALL} / 86400.0 AS INTEGER))"
+OF_DAY = f"CASE WHEN {_REST} < 0 THEN {_REST} + 86400 ELSE {_REST} END"
+"""Seconds since midnight; not by `floor`, which not every SQLite has."""
 KNOWN = "sources.taken IS NOT NULL"
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap])?\.?(?:m\.?)?", re.IGNORECASE)
 FORMS = "a date (2024-05-03), with a time (2024-05-03T21:30) and a zone (+02:00) if you like, or a clock time (10 PM)"
@@ -44,6 +46,8 @@ def span(after: Any, before: Any) -> Condition | None:
     start, end = (_read(given, name) for given, name in ((after, "after"), (before, "before")))
     if isinstance(start, datetime) and isinstance(end, datetime):
         _check_order(start, end)
+    if isinstance(start, time) and start == end:
+        raise QueryError(f"Nothing is after {start} and before {end}.")
     parts = [_bound(limit, sign) for limit, sign in ((start, ">="), (end, "<")) if limit is not None]
     if not parts:
         return None
@@ -62,7 +66,8 @@ def _check_order(start: datetime, end: datetime) -> None:
 
 def _bound(limit: datetime | time, sign: str) -> Condition:
     if isinstance(limit, time):
-        return Condition(f"{OF_DAY} {sign} ?", (limit.hour * 3600 + limit.minute * 60 + limit.second,))
+        since = limit.hour * 3600 + limit.minute * 60 + limit.second + limit.microsecond / 1e6
+        return Condition(f"({OF_DAY}) {sign} ?", (since,))
     wall, zone = seconds(limit)
     if zone is None:
         return Condition(f"{WALL} {sign} ?", (wall,))

@@ -80,7 +80,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Store(Protocol):
-    """Where vectors live. Similarity is the cosine."""
+    """Where vectors live. Similarity is the cosine. One thread writes while others ask."""
 
     def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
         """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""

@@ -15,6 +15,8 @@ SeehearError
     ├── LibraryInUse          another process holds it
     ├── LibraryDamaged        its files are not what was written
     └── ModelMismatch         it was made with other models
+
+MediaNote is no error but a warning: a file is odd, and is taken in.
 """
 
 

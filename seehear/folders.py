@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ class File:
     path: Path
     named: bool
     """Given by the user himself, not found in a folder."""
+
+    @property
+    def claims_to_be_media(self) -> bool:
+        """Whether its name says that it is of a kind that is read."""
+        return (mimetypes.guess_type(self.path.name)[0] or "").startswith("image/")
 
 
 class Folders:

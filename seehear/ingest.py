@@ -6,7 +6,6 @@ after all its vectors are stored. A bad file never stops the others.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import threading
 import time
@@ -28,6 +27,7 @@ from seehear.media import READS
 from seehear.metadata import checked
 from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
 from seehear.types import Channel, Collection, Content, Metadata, Problem, Report, Route, Segment
+from seehear.where import facts
 
 BATCH = 64
 """Segments per call of an encoder and of the store: past this neither gets faster."""
@@ -71,8 +71,6 @@ class Ingest:
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
         started = time.monotonic()
-        for encoder in self.encoders.values():
-            _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
         if self.progress:
             self._total = sum(1 for _ in self._folders.discover(paths))
         self.sweep()
@@ -83,6 +81,7 @@ class Ingest:
             self._decode(self._drawn_again([draft for draft in twins if not self._copied(draft)]))
         self.sweep()
         report = self.report
+        report.notes += self.brought.unused({one.path for one in report.failed}) if self.brought else []
         if not (report.added or report.unchanged or report.partial or report.failed):
             for path in paths:
                 report.failed.append(Problem(os.fspath(path), f"there is no picture in it ({READS})"))
@@ -120,14 +119,18 @@ class Ingest:
             if known and unchanged(known, status):
                 self._still_there(file, known, given)
                 continue
+            for encoder in self.encoders.values():
+                _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
             self._drawn[file.key] = Draft(file, given, time.time_ns())
             yield Job(file.key, file.path, known.content if known else None)
 
     def _still_there(self, file: File, known: Known, given: Metadata) -> None:
         """A file has not changed; what the user says about it may have."""
-        if known.given != given:
+        if facts(known.given) != facts(given):  # as mappings, true and 1 would be equal
             self.ledger.describe(known, given)
-        self._tell(self.report.unchanged if known.given == given else self.report.added, file)
+            self._tell(self.report.added, file)
+        else:
+            self._tell(self.report.unchanged, file)
 
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
@@ -146,7 +149,7 @@ class Ingest:
                 if self._leaders.setdefault(bytes_, key) != key or self.ledger.twin(*bytes_):
                     draft.twin = True
             case Piece():
-                draft.found |= checked(event.segment.metadata)
+                draft.found |= event.segment.metadata
                 draft.segments.append(event.segment)
                 for route in self.encoders:
                     if route.channel == event.segment.channel and not draft.twin:
@@ -188,7 +191,7 @@ class Ingest:
         self._close(draft)
         for route, batch in self._batches.items():
             self._batches[route] = [item for item in batch if item[0] is not draft]
-        if isinstance(error, UnsupportedMedia) and not file.named and not _claims_to_be_media(file.path):
+        if isinstance(error, UnsupportedMedia) and not file.named and not file.claims_to_be_media:
             self._tell(self.report.ignored, file)
         else:
             self._fail(Problem(str(file.path), str(error)))
@@ -212,7 +215,7 @@ class Ingest:
             kept, rows = self._vectors(route, part)
             if kept:
                 self._upsert(Collection(route.encoder, route.channel, modality), [item[1] for item in kept], rows)
-            self.report.embedded += len(kept)
+            self.report.embedded += 0 if self.brought else len(kept)
         for draft, _, _ in batch:
             draft.waiting -= 1
         self._publish()
@@ -225,9 +228,11 @@ class Ingest:
         encoder = self.encoders[route]
         contents = [content for _, _, content in batch]
         if self.brought:
-            return batch, self.brought.rows(encoder, [draft.file.path for draft, _, _ in batch], contents)
+            return batch, self.brought.rows([draft.file.path for draft, _, _ in batch])
         try:
-            return batch, encoder.embed(contents, "document")
+            if np.isfinite(rows := encoder.embed(contents, "document")).all():
+                return batch, rows
+            raise ValueError("its vector holds no numbers")
         except SeehearError:
             raise  # weights that are missing will be missing for the next batch too
         except Exception as error:
@@ -244,11 +249,9 @@ class Ingest:
         ready = [draft for draft in self._drafts.values() if draft.ready]
         if not ready:
             return
-        entries = []
         for draft in ready:
             self._folders.keep(draft.file.root)
-            entries.append(Entry(draft.known(), draft.segments, self._outcomes(draft)))
-        self.ledger.publish(entries)
+        self.ledger.publish(Entry(draft.known(), draft.segments, self._outcomes(draft)) for draft in ready)
         for draft in ready:
             self._close(draft)
             if draft.broken:
@@ -304,7 +307,3 @@ class Ingest:
             self._done += 1
             if self.progress:
                 self.progress(self._done, self._total, path)
-
-
-def _claims_to_be_media(path: Path) -> bool:
-    return (mimetypes.guess_type(path.name)[0] or "").startswith("image/")

@@ -84,6 +84,15 @@ class Ledger:
         with self._file.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO passport VALUES (?, ?)", values.items())
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Take out of the passport."""
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM passport WHERE key = ?", [(key,) for key in keys])
+
+    def empty(self) -> bool:
+        """Whether no file was ever taken in, or on its way."""
+        return not self._file.all("SELECT 1 FROM sources UNION ALL SELECT 1 FROM garbage LIMIT 1")
+
     def name(self) -> str:
         """Sixteen hexadecimal digits that no other library has."""
         if "name" not in self.passport():

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from seehear import assembly
+from seehear.assembly import listed
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
 from seehear.errors import InputError, LibraryDamaged, LibraryError, MediaError
@@ -23,12 +25,11 @@ from seehear.hits import Hits
 from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger
 from seehear.media import Limits
-from seehear.passport import Passport, Watched, remembered
+from seehear.passport import Passport, remembered
 from seehear.place import take
 from seehear.pool import Finished, Job, Piece, Pool
 from seehear.presets import ModelSet, model_set
 from seehear.query import count
-from seehear.registry import build, load
 from seehear.retrieve import Retriever
 from seehear.types import Collection, Needs, Picture, Query, Report, Route, Text
 
@@ -83,22 +84,13 @@ class Library:
         try:
             chosen = model_set(models or remembered(folder) or DEFAULT_MODELS)
             # What is forgotten at the end must not be remembered by half.
-            ledger = Ledger(Path(":memory:") if store == "memory" else folder / LEDGER, chosen.routes)
+            ledger = Ledger(Path(":memory:") if assembly.forgets(store) else folder / LEDGER, chosen.routes)
             opened.append(ledger)
-            passport = Passport(
-                folder, ledger, chosen, store if isinstance(store, str) else f"your own {type(store).__name__}"
-            )
-            watched: dict[str, Encoder] = {}
-            for name in dict.fromkeys(route.encoder for route in chosen.routes):
-                given = (encoders or {}).get(name) or _pinned(name, passport.fingerprint(name))
-                encoder = build(given) if isinstance(given, str) else given
-                watched[name] = Watched(encoder, name, passport)
-            vectors = _store(store, folder, ledger)
+            passport = Passport(folder, ledger, chosen, assembly.store_name(store))
+            watched = assembly.watched(chosen, encoders or {}, passport)
+            vectors = assembly.opened(store, folder, ledger)
             opened.append(vectors)
-            library = cls(
-                folder, ledger, vectors, chosen, {route: watched[route.encoder] for route in chosen.routes},
-                passport, limits or Limits(), release,
-            )  # fmt: skip
+            library = cls(folder, ledger, vectors, chosen, watched, passport, limits or Limits(), release)
             library._check_store()
         except BaseException:
             for one in reversed(opened):
@@ -109,7 +101,7 @@ class Library:
 
     def add(
         self,
-        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         metadata: GiveMetadata | None = None,
         progress: Progress | None = None,
@@ -119,7 +111,7 @@ class Library:
         `metadata` is a mapping for all files, or a callable that is given each path. A file that cannot be taken in
         is reported, and stops no other. Raises EncoderError or MissingExtra when the models cannot be loaded.
         """
-        given = _paths(paths)
+        given = listed(paths)
         if not given:
             raise InputError("Say which files or folders to add.")
         with self._writing:
@@ -127,7 +119,7 @@ class Library:
 
     def add_vectors(
         self,
-        files: Sequence[str | os.PathLike[str]],
+        files: Iterable[str | os.PathLike[str]],
         vectors: Any,
         *,
         metadata: GiveMetadata | None = None,
@@ -137,19 +129,20 @@ class Library:
 
         They must be of the library's model: a few are made anew and compared. Raises ModelMismatch, or as `add` does.
         """
-        given = _paths(files)
+        given = listed(files)
         brought = Brought(given, vectors)
-        if folders := [path for path in given if Path(path).is_dir()]:
-            raise InputError(f"{folders[0]} is a folder; vectors are given for files.")
+        self._check_open()
+        for encoder in self._encoders.values():
+            brought.prove(encoder, self._open_picture)
         with self._writing:
             return self._ingest(metadata, progress, brought).run(given)
 
-    def remove(self, sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+    def remove(self, sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
         """Forget files, given by path, by folder or by key; the files themselves stay. Returns the keys.
 
         Raises InputError, and removes nothing, if one of them is not in the library.
         """
-        given = _paths(sources)
+        given = listed(sources)
         with self._writing:
             ingest = self._ingest(None, None)
             keys, unknown = Folders(self._ledger).select(given)
@@ -281,28 +274,3 @@ class Library:
         else:
             return
         raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")
-
-
-def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
-    listed = [given] if isinstance(given, (str, os.PathLike)) else given
-    if not isinstance(listed, Iterable) or not all(isinstance(one, (str, os.PathLike)) for one in listed):
-        raise InputError(f"Files and folders are given by their paths, not by {given!r}.")
-    return [os.fspath(one) for one in listed]
-
-
-def _pinned(spec: str, fingerprint: Mapping[str, str]) -> str:
-    """The very revision that the library was made with, though a branch of the hub may have moved on."""
-    revision = fingerprint.get("revision")
-    return f"{spec.partition('@')[0]}@{revision}" if revision and spec.startswith("dual:") else spec
-
-
-def _store(store: Any, folder: Path, ledger: Ledger) -> Store:
-    if isinstance(store, str):
-        opened: Store = load(store)(folder / store)
-        return opened
-    if isinstance(store, Store):
-        return store
-    if hasattr(store, "get_or_create_collection"):
-        over: Store = load("chroma").over(store, ledger.name())
-        return over
-    raise InputError(f"A store is a name, a Chroma client or a Store, not {type(store).__name__}.")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.types import Picture, Source
@@ -34,6 +34,16 @@ PICTURE_TYPES = {
 """Media type -> Pillow's name of the format. No other of Pillow's formats is ever tried."""
 
 READS = "JPEG, PNG, WebP, GIF, BMP, TIFF"
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientations, and what turns each upright."""
 LONGEST = 8
 """Most that a picture's long side may be of the wanted short side: a 1 x 60,000 strip must not become gigabytes."""
 
@@ -109,11 +119,27 @@ def read_picture(source: Source, pixels: int | None, limits: Limits) -> Picture:
     The short side becomes `pixels` if it is longer; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
     """
     with opened_picture(source, limits) as image:
-        if pixels is not None and image.format == "JPEG":
-            # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
-            image.draft(None, _fit(*image.size, 2 * pixels))
-        upright = ImageOps.exif_transpose(image)
-        return Picture(np.asarray(shrink(on_white(upright), pixels)))
+        return decoded(image, pixels)
+
+
+def decoded(image: ImageFile.ImageFile, pixels: int | None) -> Picture:
+    """Decode a picture whose header is read, as `read_picture` does. Raises whatever Pillow's decoders do."""
+    if pixels is not None and image.format == "JPEG":
+        # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
+        image.draft(None, _fit(*image.size, 2 * pixels))
+    image.load()
+    turn = UPRIGHT.get(orientation(image))
+    upright = image if turn is None else image.transpose(turn)
+    return Picture(np.asarray(shrink(on_white(upright), pixels)))
+
+
+def orientation(image: Image.Image) -> int:
+    """How a picture has to be turned, as EXIF tells it: 1 to 8; 1, which is not at all, where it says nothing sane."""
+    try:
+        told = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow's reader raises whatever a broken block makes it; the picture may be good
+        return 1
+    return told if isinstance(told, int) and told in UPRIGHT else 1
 
 
 @contextmanager

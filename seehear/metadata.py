@@ -23,10 +23,11 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
         raise InputError(f"Metadata is a mapping of names to values, not {type(metadata).__name__}.")
     clean: dict[str, Scalar] = {}
     for key, given in metadata.items():
-        if not isinstance(key, str) or not key or key.startswith(RESERVED) or "\x00" in key:
+        if not isinstance(key, str) or not key or key.startswith(RESERVED) or not _is_text(key):
             raise InputError(f"{key!r} cannot name metadata: a name is a string that starts with none of {RESERVED}.")
         # NumPy's scalars are what people have; stores want Python's.
-        value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
+        scalar = hasattr(given, "item") and getattr(given, "ndim", None) == 0 and given.dtype.kind not in "mM"
+        value = given.item() if scalar else given
         if value is None:
             continue
         if isinstance(value, date):
@@ -44,6 +45,13 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
                 "a value is a string, a finite number of at most 64 bits, true or false, or a date"
             )
     return clean
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return "\x00" not in name and bool(name.encode())
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _is_time(value: object) -> bool:

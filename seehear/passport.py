@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from seehear.canary import CLOSE, contents, likeness
 from seehear.contracts import Encoder
-from seehear.errors import EncoderError, InputError, ModelMismatch
+from seehear.errors import EncoderError, InputError, ModelMismatch, SeehearError
 from seehear.folders import LEDGER
 from seehear.ledger import Ledger
 from seehear.presets import ModelSet
@@ -49,16 +50,24 @@ class Passport:
         self._folder, self._ledger = folder, ledger
         self._lock = Lock()
         held = ledger.passport()
-        made = held.get("models", models.name)
-        if made != models.name:
+        now = {"models": models.name, "store": store}
+        if ledger.empty():
+            # Nothing was made with what it says: a first try that failed must not bind the next.
+            if any(held.get(name, value) != value for name, value in now.items()):
+                ledger.forget([name for name in held if name.startswith("encoder ")])
+            ledger.stamp(now)
+        elif held["models"] != models.name:
             raise ModelMismatch(
-                f"{folder} was made with the models {made!r}, not {models.name!r}; their vectors cannot be compared. "
-                "Open it without naming models, or make another library."
+                f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot be "
+                "compared. Open it without naming models, or make another library."
             )
-        if held.get("store", store) != store:
+        elif held["store"] != store:
             raise InputError(f"The vectors of {folder} are in the store {held['store']!r}, not {store!r}; open it so.")
-        if "models" not in held:
-            ledger.stamp({"models": models.name, "store": store})
+
+    def pinned(self, spec: str) -> str:
+        """The very revision that the library was made with, though a branch of the hub may have moved on."""
+        revision = self.fingerprint(spec).get("revision")
+        return f"{spec.partition('@')[0]}@{revision}" if revision and not self._ledger.empty() else spec
 
     def fingerprint(self, spec: str) -> dict[str, str]:
         """What is known of the encoder that the library was made with; empty before its first load."""
@@ -67,12 +76,12 @@ class Passport:
 
     def compare(self, spec: str, now: Mapping[str, str]) -> None:
         """Compare an encoder with the one that made the library; the first is stamped. Raises ModelMismatch."""
-        before = self.fingerprint(spec)
+        before = {} if self._ledger.empty() else self.fingerprint(spec)
         differ = [name for name in {**before, **now} if name not in ORIGIN and before.get(name) != now.get(name)]
         if not now or (before and not differ):
             return
         if not before:
-            self._write(spec, {"fingerprint": dict(now)})
+            self._write(spec, {"fingerprint": dict(now), "canaries": {}})
             return
         listed = [f"{name}: {_short(before.get(name))} then, {_short(now.get(name))} now" for name in differ[:TOLD]]
         what = "; ".join(listed + ([f"and {len(differ) - TOLD} more"] if len(differ) > TOLD else []))
@@ -83,7 +92,7 @@ class Passport:
         with self._lock:
             self.compare(spec, now)
             held = self._read(spec).get("canaries", {})
-            if kind not in held:
+            if kind not in held or self._ledger.empty():
                 packed = base64.b64encode(rows.astype("<f4").tobytes()).decode()
                 self._write(spec, {"canaries": {**held, kind: packed}})
                 return
@@ -111,7 +120,8 @@ class Watched:
     """An encoder that has to prove itself, once for each kind of content, before a vector of it is used."""
 
     def __init__(self, encoder: Encoder, spec: str, passport: Passport) -> None:
-        passport.compare(spec, encoder.fingerprint)
+        with suppress(EncoderError):  # a model that is gone is missed when it is needed; until then there is much to do
+            passport.compare(spec, encoder.fingerprint)
         self._encoder, self._spec, self._passport = encoder, spec, passport
         self._proved: set[Kind] = set()
         self._lock = Lock()
@@ -142,12 +152,22 @@ class Watched:
             with self._lock:
                 if kind not in self._proved:
                     self._prove(kind)
-        return self._encoder.embed(given, role)
+        rows = self._encoder.embed(given, role)
+        if rows.shape != (len(given), self.dim):
+            raise EncoderError(
+                f"{self._spec} gave an array {rows.shape} for {len(given)} contents of {self.dim} numbers."
+            )
+        return rows
 
     def _prove(self, kind: Kind) -> None:
         fixed = contents(kind)
-        rows = np.asarray(self._encoder.embed(fixed, "query"))
-        lengths = np.linalg.norm(rows, axis=1) if rows.ndim == 2 else np.zeros(1)
+        try:
+            rows = np.asarray(self._encoder.embed(fixed, "query"))
+        except SeehearError:
+            raise
+        except Exception as error:  # whatever fails on fixed contents would be blamed on a file later
+            raise EncoderError(f"{self._spec} cannot embed a simple {kind}: {error!r}.") from error
+        lengths = np.linalg.norm(rows, axis=1) if rows.ndim == 2 and len(rows) else np.zeros(1)
         if rows.shape != (len(fixed), self._encoder.dim) or not np.allclose(lengths, 1, atol=1e-3):
             raise EncoderError(
                 f"{self._spec} gave an array {rows.shape} with rows of length {lengths.min():.3f} to "

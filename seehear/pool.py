@@ -167,8 +167,14 @@ class Pool:
             run.events.put(None)
 
     def _lend(self) -> _Decoder:
+        setup = {**self._setup, "needs": asdict(self._needs())}
         with self._lock:
-            return self._idle.pop() if self._idle else _Decoder({**self._setup, "needs": asdict(self._needs())})
+            while self._idle:
+                decoder = self._idle.pop()
+                if decoder.setup == setup:
+                    return decoder
+                decoder.kill()  # it was started before it was known what size pictures should have
+        return _Decoder(setup)
 
     def close(self) -> None:
         """End the processes; may be called twice."""
@@ -197,6 +203,7 @@ class _Decoder:
     """The parent's end of one decoding process."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
+        self.setup = setup
         # -P and absolute entries only: a json.py beside the user's pictures must not be imported.
         path = os.pathsep.join(entry for entry in sys.path if Path(entry).is_absolute())
         self._process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -45,15 +46,19 @@ def model_set(models: str | ModelSet) -> ModelSet:
     """
     if isinstance(models, ModelSet):
         return models
+    if not isinstance(models, str):
+        raise InputError(f"Models are a name or a ModelSet, not {models!r}.")
     if models in SETS:
         return SETS[models]
     kind, colon, which = models.partition(":")
     if not colon:
         raise InputError(
             f"There is no model set {models!r}. Choose one of: {', '.join(SETS)}; or name one checkpoint: "
-            "dual:HUB/ID or dual:./FOLDER."
+            "dual:HUB/ID or dual:./FOLDER. A library of a ModelSet of your own is opened in Python, with models=..."
         )
-    if which.startswith((".", "~")):
+    if which.startswith((".", "~")) or Path(which).is_absolute():
         # A library remembers this name, and may be opened from elsewhere.
-        models = f"{kind}:{Path(which).expanduser().absolute().resolve()}"
+        with suppress(RuntimeError):  # nobody of that name has a home
+            which = str(Path(which).expanduser())
+        models = f"{kind}:{Path(which).resolve()}"
     return _seen_by(models, models)

@@ -45,7 +45,7 @@ def build(query: str | Query, given: dict[str, Any]) -> Query:
 
 def filters(query: Query) -> Condition | None:
     """What a question asks of the files' metadata, for the ledger. Raises QueryError."""
-    asked = [condition(query.where)] if query.where else []
+    asked = [] if query.where is None or query.where == {} else [condition(query.where)]
     if (during := span(query.after, query.before)) is not None:
         asked.append(during)
     return joined("AND", asked) if asked else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from seehear.errors import InputError, MissingExtra
+from seehear.errors import InputError, MissingExtra, SeehearError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,15 @@ def build(spec: str) -> Any:
         if not argument:
             raise InputError(f"{name!r} must know which: write {name}:{entry.argument}.")
         return load(name)(argument)
-    return load(spec)()
+    made = load(spec)
+    try:
+        return made()
+    except SeehearError:
+        raise
+    except Exception as error:  # anything may stand behind module:Class
+        raise InputError(
+            f"{spec} cannot be made: {error!r}. It must be a class that is made without arguments."
+        ) from error
 
 
 def load(name: str) -> Any:
@@ -50,7 +58,7 @@ def load(name: str) -> Any:
     entry = ENTRIES.get(name)
     target = entry.target if entry else name
     module, colon, attribute = target.partition(":")
-    if not colon:
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), attribute)):
         known = ", ".join(ENTRIES)
         raise InputError(f"There is no {name!r}. Known are {known}; a class of your own is written module:Class.")
     try:

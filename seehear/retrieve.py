@@ -84,6 +84,8 @@ class Retriever:
                 rows = self.encoders[route].embed([content for content, _ in asked], "query")
                 total = weights @ rows
                 length = float(np.linalg.norm(total))
+                if not math.isfinite(length):
+                    raise QueryError(f"{route.encoder} makes nothing of this question: its vector holds no numbers.")
                 if length < 1e-3 * float(np.abs(weights).sum()):
                     raise QueryError("The parts of the question cancel each other out. Take less away.")
                 embedded[route.encoder] = (total / length).astype(np.float32)

@@ -22,8 +22,8 @@ OPERATORS = ("$eq", "$in", *RANGES, "$exists")
 JOINS = ("$and", "$or", "$not")
 _AMONG = "sources.key IN (SELECT source FROM facts WHERE"
 _EACH = "EXISTS (SELECT 1 FROM facts WHERE source = sources.key AND"
-DEEPEST, MOST = 20, 1_000
-"""Levels and values of one filter: SQLite would take more, no person means more."""
+DEEPEST, TERMS, MOST = 8, 200, 1_000
+"""Levels, terms and values of one filter: SQLite takes a little more, and fails beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,10 @@ def condition(where: Any) -> Condition:
     found = _all_of(where, 0)
     if len(found.values) > MOST:
         raise QueryError(f"The filter has {len(found.values):,} values; at most {MOST:,} make sense.")
+    if (terms := found.sql.count(_AMONG)) > TERMS:
+        raise QueryError(
+            f"The filter has {terms} terms; at most {TERMS} make sense. Many values of one name go into $in."
+        )
     return found
 
 

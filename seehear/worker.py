@@ -13,7 +13,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -22,6 +22,7 @@ import numpy as np
 from seehear.contracts import Modality
 from seehear.errors import MediaError, MediaNote, UnsupportedMedia
 from seehear.media import Limits, open_source
+from seehear.metadata import checked
 from seehear.registry import load
 from seehear.types import Needs, Text
 
@@ -74,7 +75,7 @@ def _messages(
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", MediaNote)
             for segment, content in modality.segments(source, needs):
-                message = {"event": "piece", "segment": asdict(segment)}
+                message = {"event": "piece", "segment": asdict(replace(segment, metadata=checked(segment.metadata)))}
                 if isinstance(content, Text):
                     yield {**message, "text": content.text}, None
                 else:

@@ -67,7 +67,8 @@ class ChromaStore:
 
     def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
         """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""
-        target = self._collection(collection, create=True)
+        with _explained(self._folder):
+            target = self._collection(collection, create=True)
         assert target is not None  # noqa: S101 - it was asked to be made
         for start in range(0, len(segments), CHUNK):
             part = segments[start : start + CHUNK]
@@ -83,8 +84,9 @@ class ChromaStore:
         self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
     ) -> list[Match]:
         """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids."""
+        held = self.count(collection)
         target = self._collection(collection)
-        if target is None or not (held := target.count()) or (among is not None and not among):
+        if target is None or not held or (among is not None and not among):
             return []
         ids = None if among is None else list(among)
         with _explained(self._folder):
@@ -126,8 +128,9 @@ class ChromaStore:
 
     def count(self, collection: Collection) -> int:
         """How many segments a collection holds; 0 for one that was never written."""
-        target = self._collection(collection)
-        return target.count() if target else 0
+        with _explained(self._folder):
+            target = self._collection(collection)
+            return target.count() if target else 0
 
     def ids(self, collection: Collection) -> Iterator[str]:
         """All ids of a collection, read page by page."""
@@ -140,8 +143,9 @@ class ChromaStore:
 
     def drop(self, collection: Collection) -> None:
         """Remove a collection and all it holds."""
-        if self._collection(collection):
-            self._client.delete_collection(self._prefix + _name(collection))
+        with _explained(self._folder):
+            if self._collection(collection):
+                self._client.delete_collection(self._prefix + _name(collection))
         self._collections.pop(collection, None)
 
     def close(self) -> None:
@@ -175,9 +179,14 @@ def _explained(folder: Path | None) -> Iterator[None]:
     try:
         yield
     except ChromaError as error:
-        if folder is None:
-            raise LibraryError(f"The Chroma client cannot go on: {error}. Check the server, and try again.") from error
-        raise LibraryError(f"Chroma cannot go on in {folder}: {error}. Check the disk, and open it again.") from error
+        where = f"in {folder}" if folder else "through your client"
+        raise LibraryError(f"Chroma cannot go on {where}: {error}. Check disk or server, and open it again.") from error
+    except LibraryError:
+        raise
+    except Exception as error:  # a server that has gone away raises what the HTTP library of the day does
+        if folder is not None:
+            raise
+        raise LibraryError(f"The Chroma server cannot be reached ({error!r}). Start it, and try again.") from error
 
 
 def _open(folder: Path) -> Any:

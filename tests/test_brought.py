@@ -32,7 +32,7 @@ def test_given_vectors_are_found_and_nothing_but_a_sample_is_embedded(
 ) -> None:
     report = library.add_vectors(files, 7 * vectors_of(files).astype(np.float64), metadata={"from": "elsewhere"})
     assert len(report.added) == 5
-    assert len(encoder.embedded) == 3
+    assert len(encoder.embedded) == 5
     (hit,) = library.retrieve("blue", k=1, where={"from": "elsewhere"})
     assert Path(hit.source).name == "blue.png"
 
@@ -44,10 +44,12 @@ def test_files_that_were_given_vectors_are_unchanged_afterwards(library: Library
 
 
 def test_vectors_of_another_model_are_refused_and_nothing_is_taken_in(library: Library, files: list[Path]) -> None:
-    with pytest.raises(ModelMismatch, match=r"The given vector of .*png is not what colour makes of it"):
+    with pytest.raises(ModelMismatch, match=r"The given vector of .*png \(row 0\) is not what colour makes of it"):
         library.add_vectors(files, np.roll(vectors_of(files), 1, axis=1))
     with pytest.raises(ModelMismatch, match="have 5 dimensions, those of colour 8"):
         library.add_vectors(files, vectors_of(files)[:, :5])
+    with pytest.raises(ModelMismatch, match="give files and vectors in one order"):
+        library.add_vectors(files, np.roll(vectors_of(files), 1, axis=0))
     assert library.info()["files"] == 0
     assert library.retrieve("red") == []
 
@@ -76,9 +78,25 @@ def test_an_array_that_does_not_fit_is_an_input_error(
         library.add_vectors(files, change(vectors_of(files)))
 
 
+def test_what_was_given_and_not_used_is_noted(library: Library, files: list[Path], tmp_path: Path) -> None:
+    library.add(files[0])
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(files[1].read_bytes())
+    given = [*files, copy]
+    report = library.add_vectors((path for path in given), vectors_of(given))
+    noted = {note.path for note in report.notes if "was not used" in note.reason}
+    assert str(files[0]) in noted
+    assert len(noted) == 2
+    assert report.embedded == 0
+
+
 def test_a_file_twice_and_a_folder_are_input_errors(library: Library, files: list[Path]) -> None:
     rows = vectors_of(files)
     with pytest.raises(InputError, match="named twice"):
         library.add_vectors([files[0], files[0]], rows[:2])
+    with pytest.raises(InputError, match="no vectors of files"):
+        library.add_vectors(files[:2], [[1.0, 2.0], [1.0]])
+    with pytest.raises(InputError, match="no vectors of files"):
+        library.add_vectors(["a\0b"], rows[:1])
     with pytest.raises(InputError, match="is a folder"):
         library.add_vectors([files[0].parent], rows[:1])

@@ -92,6 +92,15 @@ def test_wrong_padding_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert any("3 texts: NOT as the reference says" in what for what in wrong)
 
 
+def test_an_encoder_that_fails_is_told_and_is_wrong() -> None:
+    class Broken(ColourEncoder):
+        def embed(self, contents: Any, role: Any) -> Any:
+            raise RuntimeError("CUDA out of memory")
+
+    (finding,) = check(Broken(), None)
+    assert (finding.state, "out of memory" in finding.what) == ("wrong", True)
+
+
 def test_a_model_that_cannot_be_had_says_what_could_not_be_done(tmp_path: Path) -> None:
     (finding,) = check(Dual("nobody/nothing", cache=tmp_path), None)
     assert finding.state == "not done"
@@ -129,16 +138,21 @@ def test_a_file_that_is_no_reference_is_an_input_error(tmp_path: Path, content: 
         path.write_bytes(content)
     with pytest.raises(InputError, match="is no reference"):
         read(path)
-    np.savez(path, texts=np.array(["a"]), text_rows=np.ones((2, 3)))
-    with pytest.raises(InputError, match="not one vector for each text"):
-        read(path)
+    for rows in (np.ones((2, 3)), np.ones(1), np.array([["a"]]), np.array([[np.nan]]), np.ones((0, 3))):
+        np.savez(path, texts=np.array(["a"])[: len(rows)], text_rows=rows)
+        with pytest.raises(InputError, match="is no reference"):
+            read(path)
+    np.save(tmp_path / "one.npy", np.ones(3))
+    with pytest.raises(InputError, match=r"is no \.npz"):
+        read(tmp_path / "one.npy")
 
 
 def test_the_command_writes_compares_and_returns_what_it_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seehear.check.BATCHES", 2)
-    folder, file = tiny("clip", tmp_path / "model"), str(tmp_path / "reference.npz")
+    # Its name is no comparison.
+    folder, file = tiny("clip", tmp_path / "my-reference"), str(tmp_path / "reference.npz")
     models = f"dual:{folder}"
     assert main(["check", "--models", models, "--write", file]) == 1
     assert capsys.readouterr().out.endswith("could not be compared.\n")

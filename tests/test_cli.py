@@ -83,6 +83,7 @@ def test_filters_compare_and_dates_are_asked_for(run: Run, photos: Path) -> None
 
     assert found("--where", "year>=2023") == {"red", "blue"}
     assert found("--where", "year>2023") == found("--where", "by!=bob", "--where", "year!=2023") == {"red"}
+    assert found("--where", "by = ann") == found("--where", "by==ann") == {"red"}
     assert found("--where", "year<2024") == found("--where", "year<=2023") == {"blue"}
     assert found("--where", '{"$or": [{"by": "ann"}, {"year": 1999}]}') == {"red"}
     assert found("--before", "10 PM") == {"red"}
@@ -94,6 +95,9 @@ def test_filters_compare_and_dates_are_asked_for(run: Run, photos: Path) -> None
     [
         ("--where", "{year: 1}", "is no JSON"),
         ("--where", "year", "is no filter"),
+        ("--where", "year=>5", "is no filter"),
+        ("--where", "{" * 60_000, "is no JSON"),
+        ("--where", "\udcff=1", "cannot name metadata"),
         ("--where", "yaer=1", "No file here has the metadata 'yaer'. Known are height, width, year."),
         ("--where", "year=soon", "'year' is number in every file here"),
         ("--before", "soon", "before is a date"),

@@ -23,7 +23,7 @@ TAKEN = {
     "night": "2024-05-04T02:00:00",
     "berlin": "2024-05-03T23:30:00+02:00",
     "utc": "2024-05-03T21:30:00+00:00",
-    "old": "1965-01-01T12:30:00",
+    "old": "1965-01-01T12:30:00.500000",
     "undated": None,
 }
 
@@ -52,6 +52,9 @@ def ledger() -> Ledger:
         ("22:00", "6 a.m.", "ten berlin night"),
         ("6:00", "22:00:00", "morning evening utc old"),
         ("12 am", "12:30 pm", "morning night"),
+        ("21:59:59", time(21, 59, 59, 1), "evening"),
+        (None, time.max, "morning evening ten night berlin utc old"),
+        ("12:30 PM", "12:31 PM", "old"),
         (date(2024, 5, 4), None, "night"),
         (None, "1970-01-01", "old"),
         ("2024-05-03T21:00", "2024-05-03T22:00", "evening utc"),
@@ -97,6 +100,7 @@ def test_nothing_asked_is_no_condition() -> None:
         (5, None, "not 5"),
         (time(10, tzinfo=UTC), None, "has no zone"),
         ("2024-05-04", "2024-05-03", "Nothing is after"),
+        ("10 PM", "22:00", "Nothing is after"),
         (datetime(2024, 5, 3, 12, tzinfo=UTC), datetime(2024, 5, 3, 13, tzinfo=PLUS2), "Nothing is after"),
     ],
 )

@@ -15,6 +15,7 @@ FLOORS = [
     {"evaluate", "hits", "ledger", "presets", "query", "selection"},
     {"draft", "folders", "fusion", "ingest"},
     {"passport", "place", "retrieve"},
+    {"assembly"},
     {"library"},
     {"check", "terminal"},
     {"cli"},

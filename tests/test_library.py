@@ -19,6 +19,7 @@ from PIL import Image
 
 from seehear import Library, Limits
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
+from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
 from seehear.types import Collection, Segment
 
@@ -33,24 +34,27 @@ def test_a_library_is_there_again_after_closing(open_library: OpenLibrary, photo
         assert library.info()["files"] == 5
 
 
-def test_models_are_remembered_and_others_refused(open_library: OpenLibrary, tmp_path: Path) -> None:
-    open_library().close()
+def test_models_are_remembered_and_others_refused(open_library: OpenLibrary, photos: Path, tmp_path: Path) -> None:
+    with open_library() as library:
+        library.add(photos / "red.png")
     with pytest.raises(ModelMismatch, match=r"'colour', not 'mini'.*Open it without"):
         Library.open(tmp_path / "library", models="mini")
 
 
-def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary) -> None:
-    open_library().close()
+def test_other_weights_under_the_same_name_are_refused(open_library: OpenLibrary, photos: Path) -> None:
+    with open_library() as library:
+        library.add(photos / "red.png")
     other = ColourEncoder()
     other.fingerprint = {"weights": "none", "preprocessing": "median colour"}
-    with pytest.raises(
-        ModelMismatch, match=r"preprocessing: mean colour then, median colour.*Use the model it was"
-    ):
+    with pytest.raises(ModelMismatch, match=r"preprocessing: mean colour then, median colour.*Use the model it was"):
         open_library(encoders={COLOUR: other})
 
 
-def test_a_refused_library_can_be_opened_right_afterwards(open_library: OpenLibrary, tmp_path: Path) -> None:
-    open_library().close()
+def test_a_refused_library_can_be_opened_right_afterwards(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    with open_library() as library:
+        library.add(photos / "red.png")
     with pytest.raises(ModelMismatch):
         Library.open(tmp_path / "library", models="mini")
     open_library().close()
@@ -323,5 +327,43 @@ def test_a_chroma_client_of_ones_own_holds_the_vectors(open_library: OpenLibrary
 
 
 def test_what_is_no_store_is_an_input_error(open_library: OpenLibrary) -> None:
-    with pytest.raises(InputError, match="A store is a name, a Chroma client or a Store, not object"):
-        open_library(store=object())
+    for wrong in (object(), MemoryStore, "mini", 5):
+        with pytest.raises(InputError, match="A store is a name, a Chroma client or a Store, not"):
+            open_library(store=wrong)
+
+
+def test_a_first_try_that_failed_does_not_bind_the_next(open_library: OpenLibrary, photos: Path) -> None:
+    with pytest.raises(InputError):
+        open_library(store="chromaa")
+    other = ColourEncoder()
+    other.fingerprint = {"weights": "others"}
+    open_library(encoders={COLOUR: other}, store="memory").close()
+    open_library(encoders={COLOUR: other}).close()
+    with open_library() as library:
+        assert len(library.add(photos).added) == 5
+
+
+def test_an_encoder_of_no_route_is_an_input_error(open_library: OpenLibrary) -> None:
+    with pytest.raises(InputError, match=r"have no encoder 'dual:typo'; they have seehear.testing:ColourEncoder"):
+        open_library(encoders={"dual:typo": ColourEncoder()})
+    with pytest.raises(InputError, match="is no encoder"):
+        open_library(encoders={COLOUR: ColourEncoder})
+    with pytest.raises(InputError, match="is no encoder"):
+        open_library(encoders={COLOUR: "collections:OrderedDict"})
+
+
+def test_an_encoder_that_does_not_take_what_it_is_asked_with_is_refused(open_library: OpenLibrary) -> None:
+    deaf = ColourEncoder()
+    deaf.takes = frozenset({"text"})
+    with pytest.raises(InputError, match="takes text, but the models 'colour' are to be asked with image and text"):
+        open_library(encoders={COLOUR: deaf})
+
+
+def test_a_store_that_forgets_takes_the_ledger_along(open_library: OpenLibrary, photos: Path) -> None:
+    with open_library(store=MemoryStore()) as library:
+        library.add(photos)
+    assert open_library(store=MemoryStore()).info()["files"] == 0
+
+
+def test_files_may_come_from_a_generator(library: Library, photos: Path) -> None:
+    assert len(library.add(photos.glob("*.png")).added) == 4

@@ -31,7 +31,8 @@ def test_text_that_cannot_be_encoded_is_escaped() -> None:
 @pytest.mark.parametrize(
     "told",
     [{"a": [1]}, {"a": {}}, {"a": float("nan")}, {"a": float("inf")}, {"a": 2**64}, {"a": Path("x")}, {"a": b"x"},
-     {"_a": 1}, {"$and": 1}, {"taken": "2024-02-31"}, {"taken": 5}, {"": 1}, {1: 1}, {"a\0": 1}],
+     {"_a": 1}, {"$and": 1}, {"taken": "2024-02-31"}, {"taken": 5}, {"": 1}, {"\udcff": 1}, {1: 1}, {"a\0": 1},
+     {"a": np.datetime64("2024-05-03", "ns")}],
 )  # fmt: skip
 def test_what_no_store_keeps_is_refused_by_name(told: dict[Any, Any]) -> None:
     with pytest.raises(InputError, match=r"'a'|cannot name|is a time such as"):

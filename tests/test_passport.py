@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from seehear import Library
 from seehear.canary import picture
 from seehear.errors import EncoderError, InputError, ModelMismatch
-from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, ColourEncoder
 from seehear.types import Content, Picture, Role
 
@@ -68,7 +68,13 @@ def test_small_differences_of_processors_are_let_through(open_library: OpenLibra
 
 @pytest.mark.parametrize(
     "change",
-    [lambda rows: 3 * rows, lambda rows: rows[:, :4], lambda rows: rows * np.nan, lambda rows: rows[0]],
+    [
+        lambda rows: 3 * rows,
+        lambda rows: rows[:, :4],
+        lambda rows: rows * np.nan,
+        lambda rows: rows[0],
+        lambda rows: rows[:0],
+    ],
 )
 def test_an_encoder_that_breaks_its_contract_is_told_so(
     open_library: OpenLibrary, photos: Path, change: Callable[[Any], Any]
@@ -76,6 +82,35 @@ def test_an_encoder_that_breaks_its_contract_is_told_so(
     library = open_library(encoders={COLOUR: Changed(change)})
     with pytest.raises(EncoderError, match=r"gave an array .* expected \(1, 8\), unit rows"):
         library.add(photos)
+
+
+def test_a_vector_without_numbers_costs_its_file_only(open_library: OpenLibrary, photos: Path) -> None:
+    class Partly(ColourEncoder):
+        def embed(self, contents: Sequence[Content], role: Role) -> NDArray[np.float32]:
+            rows = super().embed(contents, role)
+            rows[[one.kind == "image" and bool((one.pixels == (255, 0, 0)).all()) for one in contents]] = np.nan  # type: ignore
+            return rows
+
+    report = open_library(encoders={COLOUR: Partly()}).add(photos)
+    assert [(Path(one.path).name, "holds no numbers" in one.reason) for one in report.failed] == [("red.png", True)]
+    assert len(report.added) == 4
+
+
+def test_too_few_rows_and_a_failure_on_fixed_contents_are_the_encoders_fault(
+    open_library: OpenLibrary, photos: Path
+) -> None:
+    class Short(ColourEncoder):
+        def embed(self, contents: Sequence[Content], role: Role) -> NDArray[np.float32]:
+            return super().embed(contents, role)[: 1 if role == "document" else None]
+
+    class Broken(ColourEncoder):
+        def embed(self, contents: Sequence[Content], role: Role) -> NDArray[np.float32]:
+            raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(EncoderError, match=r"gave an array \(1, 8\) for 5 contents"):
+        open_library(encoders={COLOUR: Short()}).add(photos)
+    with pytest.raises(EncoderError, match=r"cannot embed a simple image: .*out of memory"):
+        open_library(photos.parent / "second", encoders={COLOUR: Broken()}).add(photos)
 
 
 def test_a_fingerprint_that_comes_with_the_weights_is_compared_then(open_library: OpenLibrary, photos: Path) -> None:
@@ -107,10 +142,15 @@ def test_where_weights_came_from_does_not_matter_when_they_are_the_same(open_lib
     open_library(encoders={COLOUR: folder}).close()
 
 
-def test_another_store_than_the_library_was_made_with_is_refused(open_library: OpenLibrary) -> None:
-    open_library().close()
-    with pytest.raises(InputError, match="are in the store 'chroma', not 'your own MemoryStore'"):
-        open_library(store=MemoryStore())
+def test_another_store_than_the_library_was_made_with_is_refused(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    with open_library() as library:
+        library.add(photos / "red.png")
+    client = chromadb.PersistentClient(str(tmp_path / "mine"))
+    with pytest.raises(InputError, match="are in the store 'chroma', not 'your own Client'"):
+        open_library(store=client)
+    client.close()
 
 
 def test_threads_that_come_at_once_prove_it_once(open_library: OpenLibrary, photos: Path) -> None:

@@ -23,9 +23,13 @@ def test_one_encoder_is_a_set_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (route,) = model_set("dual:./clip").routes
     assert route.encoder == f"dual:{tmp_path / 'clip'}"
+    assert model_set(f"dual:{tmp_path}/clip/").routes[0].encoder == route.encoder
+    assert model_set("dual:~nosuchperson/x").name.startswith("dual:/")
     assert model_set("dual:org/name@v1").routes[0].encoder == "dual:org/name@v1"
 
 
 def test_an_unknown_set_is_an_input_error() -> None:
     with pytest.raises(InputError, match="mini"):
         model_set("nonsense")
+    with pytest.raises(InputError, match="a name or a ModelSet"):
+        model_set(Path("x"))  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seehear.errors import InputError, MissingExtra
-from seehear.registry import ENTRIES, load
+from seehear.registry import ENTRIES, build, load
 
 
 def test_the_table_is_sorted_and_every_entry_loads() -> None:
@@ -17,10 +17,18 @@ def test_a_class_of_ones_own_is_module_and_class() -> None:
     assert load("pathlib:Path") is Path
 
 
-@pytest.mark.parametrize("name", ["nonsense", "no.such.module:Thing", "pathlib:Nothing", "seehear.nothing:Thing"])
+@pytest.mark.parametrize(
+    "name", ["nonsense", "no.such.module:Thing", "pathlib:Nothing", "seehear.nothing:Thing", ":x", ".foo:Bar", "a:", ""]
+)
 def test_a_name_that_leads_nowhere_is_an_input_error(name: str) -> None:
     with pytest.raises(InputError):
         load(name)
+
+
+@pytest.mark.parametrize("spec", ["json:loads", "os:_exit", "dual", "dual:", "nonsense"])
+def test_what_cannot_be_made_is_an_input_error(spec: str) -> None:
+    with pytest.raises(InputError):
+        build(spec)
 
 
 def test_a_missing_package_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

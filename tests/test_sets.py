@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,16 @@ def test_a_folder_that_has_moved_is_named_anew(tmp_path: Path, photos: Path) -> 
     old = tiny("clip", tmp_path / "old")
     with Library.open(tmp_path / "library", models=f"dual:{old}") as library:
         library.add(photos)
+    for path in photos.rglob("*.png"):
+        os.utime(path, (1e9, 1e9))  # so long unchanged that it need not be read
+    with Library.open(tmp_path / "library") as library:
+        library.add(photos)
     new = old.rename(tmp_path / "new")
-    with pytest.raises(EncoderError, match="There is no folder"):
-        Library.open(tmp_path / "library")
+    with Library.open(tmp_path / "library") as library:
+        assert library.info()["files"] == 5
+        assert len(library.add(photos).unchanged) == 5
+        with pytest.raises(EncoderError, match="There is no folder"):
+            library.retrieve("red")
     with Library.open(tmp_path / "library", encoders={f"dual:{old}": f"dual:{new}"}) as library:
         assert Path(library.retrieve("", image=photos / "red.png", k=1)[0].source).name == "red.png"
 

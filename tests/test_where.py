@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seehear.errors import QueryError
 from seehear.ledger import Entry, Known, Ledger, Outcome
 from seehear.types import Collection, Metadata, Route, Segment
-from seehear.where import condition
+from seehear.where import DEEPEST, TERMS, condition
 
 ROUTE = Route("visual", "colour", frozenset({"text"}))
 VISUAL = Collection("colour", "visual", "image")
@@ -97,6 +97,7 @@ def test_a_filter_lets_through_what_it_says(ledger: Ledger, where: dict[str, Any
         ({"year": {"$gte": True}}, "compares numbers"),
         ({"year": {"$gte": float("nan")}}, "a value is a string, a finite number"),
         ({"_source": "x"}, "cannot name metadata"),
+        ({"\udcff": "x"}, "cannot name metadata"),
         ({1: "x"}, "cannot name metadata"),
         ({"by": {"$in": [str(n) for n in range(1001)]}}, "1,002 values"),
     ],
@@ -106,12 +107,23 @@ def test_a_filter_that_makes_no_sense_says_why(where: Any, words: str) -> None:
         condition(where)
 
 
-def test_a_filter_without_end_is_refused() -> None:
+def test_a_filter_without_end_is_refused_and_the_largest_that_is_not_works(ledger: Ledger) -> None:
     where: dict[str, Any] = {"by": "ann"}
-    for _ in range(30):
-        where = {"$not": where}
-    with pytest.raises(QueryError, match="nested deeper"):
-        condition(where)
+    for _ in range(DEEPEST):
+        where = (
+            {"by": "ann", "$and": [{"by": "ann"}, {"$not": {"$not": where}}][:2]} if _ % 2 else {"$or": [where, where]}
+        )
+    with pytest.raises(QueryError, match=r"nested deeper|terms; at most"):
+        condition({"$not": {"$not": where}})
+    widest = {"$or": [{"by": {"$exists": True}}] * TERMS}
+    assert len(ledger.selection.ids(VISUAL, condition(widest))) == 4
+    assert ledger.selection.passing(list("abcdef"), condition(widest)) == set("abcd")
+    with pytest.raises(QueryError, match=f"{TERMS + 1} terms; at most {TERMS}"):
+        condition({"$or": [{"by": "x"}] * (TERMS + 1)})
+    deepest: dict[str, Any] = {"by": "ann"}
+    for _ in range(DEEPEST):
+        deepest = {"by": "ann", "$and": [{"by": "ann"}, deepest]}
+    assert ledger.selection.ids(VISUAL, condition(deepest)) == ["a", "c"]
 
 
 def test_a_name_that_no_file_has_is_an_error_that_names_those_that_are(ledger: Ledger) -> None:

@@ -36,7 +36,7 @@ def photograph(path: Path, **tags: Any) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     with Image.open(path) as image:
-        return described(image)
+        return described(image, image.size)
 
 
 SIZE = {"width": 40, "height": 30}
@@ -69,6 +69,7 @@ def test_time_camera_and_place_are_read(tmp_path: Path, name: str) -> None:
         ({"turned": 6}, {"width": 30, "height": 40}),
         ({"lat": (52.0, 31.0, 12.0), "north": "N"}, {}),
         ({"lat": (91.0, 0.0, 0.0), "lon": (1.0, 0.0, 0.0)}, {}),
+        ({"lat": (33.0, 0.0, 0.0), "lon": (151.0, 0.0, 0.0)}, {}),
         ({"lat": (0.0, 0.0, 0.0), "north": "S", "lon": (180.0, 0.0, 0.0), "east": "E"},
          {"latitude": 0.0, "longitude": 180.0}),
     ],
@@ -101,6 +102,32 @@ def test_no_cut_or_garbled_block_costs_the_picture(tmp_path: Path) -> None:
             found = read(tmp_path / "b.jpg")
         assert found["width"] in (30, 40)
         assert all(isinstance(value, (str, int, float)) for value in found.values())
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+def test_a_block_that_is_none_costs_no_picture_and_is_noted(library: Library, tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / name, exif=b"Exif\0\0GARBAGE!")
+    report = library.add(tmp_path / name)
+    assert (len(report.added), report.failed) == (1, [])
+    assert library.retrieve("red", k=1)[0].metadata == SIZE
+
+
+def test_tags_of_another_type_than_they_should_be_cost_no_picture(library: Library, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution] = "many"
+    exif[ExifTags.Base.ImageDescription] = 7
+    whole = tmp_path / "a.jpg"
+    try:
+        block = exif.tobytes()
+    except Exception:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        block = exif.tobytes()
+    Image.new("RGB", (40, 30), "red").save(whole, exif=block)
+    report = library.add(whole)
+    assert (len(report.added), report.failed) == (1, [])
+    assert library.retrieve("red", k=1)[0].metadata == {"width": 30, "height": 40}
 
 
 def test_add_reports_the_odd_date_and_filters_ask_for_the_others(library: Library, tmp_path: Path) -> None:
