@@ -21,7 +21,7 @@ from seehear.ingest import BATCH
 from seehear.media import open_source, read_picture
 from seehear.modalities.encoders.dual import Dual
 from seehear.presets import model_set
-from seehear.types import Picture
+from seehear.types import Needs, Picture
 
 
 def random_vit(folder: Path) -> Path:
@@ -44,12 +44,12 @@ def random_vit(folder: Path) -> Path:
     return folder
 
 
-def decoded(files: list[Path], pixels: int | None) -> list[Picture]:
+def decoded(files: list[Path], needs: Needs) -> list[Picture]:
     """The files as the decoding processes would hand them over."""
     pictures = []
     for path in files:
         with open_source(path, path.name, Limits()) as source:
-            pictures.append(read_picture(source, pixels, Limits()))
+            pictures.append(read_picture(source, needs, Limits()))
     return pictures
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         encoder = Dual(random_vit(Path(work, "vit")))
         models = model_set(f"dual:{work}/vit")
-        pictures = decoded(files, encoder.needs.pixels)
+        pictures = decoded(files, encoder.needs)
         encoder.embed(pictures[:BATCH], "document")
         bare, whole = [], []
         for number in range(given.pairs):

@@ -78,7 +78,7 @@ def parts(files: list[Path], encoder: Any) -> Seconds:
         started = used()
         for path in files[start : start + BATCH]:
             with open_source(path, path.name, limits) as source:
-                pictures.append(read_picture(source, encoder.needs.pixels, limits))
+                pictures.append(read_picture(source, encoder.needs, limits))
             ids.append(segment_id(path.name, source.content, "visual", 0, "whole"))
             metadatas.append({"_source": f"{path.parent.name}/{path.name}"})
         decoded = used()

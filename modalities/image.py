@@ -21,10 +21,10 @@ class ImageModality:
         self.limits = limits
 
     def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
-        """Yield the picture itself, its short side at most `needs.pixels`. Raises MediaError; warns MediaNote."""
+        """Yield the picture itself, at the size that `needs` asks for. Raises MediaError; warns MediaNote."""
         with opened_picture(source, self.limits) as image:
             size = image.size
-            picture = decoded(image, needs.pixels)
+            picture = decoded(image, needs)
             found = described(image, size)
         name = segment_id(source.key, source.content, "visual", 0, self.settings)
         yield Segment(name, source.key, "image", "visual", metadata=found), picture

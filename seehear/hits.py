@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seehear.errors import MediaError
-from seehear.types import Evidence, Metadata, Modality
+from seehear.types import Evidence, Metadata, Modality, Needs
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,7 +46,7 @@ class Hit:
         from seehear.media import Limits, open_source, read_picture
 
         with open_source(Path(self.source), self.id, Limits()) as source:
-            return fromarray(read_picture(source, pixels, Limits()).pixels)
+            return fromarray(read_picture(source, Needs(pixels), Limits()).pixels)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values that JSON can hold."""

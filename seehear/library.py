@@ -245,9 +245,10 @@ class Library:
         return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress, brought)
 
     def _needs(self) -> Needs:
-        wanted = [encoder.needs.pixels for encoder in self._encoders.values()]
-        sizes = [size for size in wanted if size is not None]
-        return Needs(pixels=max(sizes) if len(sizes) == len(wanted) else None)
+        wanted = {encoder.needs for encoder in self._encoders.values()}
+        sizes = [one.pixels for one in wanted if one.pixels is not None]
+        # What suits one network best is no use to another: then each gets pictures that it can make its own of.
+        return wanted.pop() if len(wanted) == 1 else Needs(max(sizes) if len(sizes) == len(wanted) else None)
 
     def _open_picture(self, path: Path) -> Picture:
         """Decode a picture that is a question, in a process that may die of it."""

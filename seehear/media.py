@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
-from seehear.types import Picture, Source
+from seehear.types import Needs, Picture, Source
 
 PICTURE_TYPES = {
     "image/bmp": "BMP",
@@ -44,6 +44,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF's orientations, and what turns each upright."""
+DRAFT = 672
+"""Least short side, in pixels, that a JPEG is decoded to before it is scaled to a smaller one."""
 LONGEST = 8
 """Most that a picture's long side may be of the wanted short side: a 1 x 60,000 strip must not become gigabytes."""
 
@@ -113,24 +115,24 @@ def _open_regular(path: Path) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def read_picture(source: Source, pixels: int | None, limits: Limits) -> Picture:
+def read_picture(source: Source, needs: Needs, limits: Limits) -> Picture:
     """Decode the first frame of a picture: upright, on white, RGB uint8 (height, width, 3).
 
-    The short side becomes `pixels` if it is longer; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
+    It becomes as small as `needs` asks for; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
     """
     with opened_picture(source, limits) as image:
-        return decoded(image, pixels)
+        return decoded(image, needs)
 
 
-def decoded(image: ImageFile.ImageFile, pixels: int | None) -> Picture:
+def decoded(image: ImageFile.ImageFile, needs: Needs) -> Picture:
     """Decode a picture whose header is read, as `read_picture` does. Raises whatever Pillow's decoders do."""
-    if pixels is not None and image.format == "JPEG":
-        # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; twice the wanted size keeps the quality.
-        image.draft(None, _fit(*image.size, 2 * pixels))
+    if needs.pixels is not None and image.format == "JPEG":
+        # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; from this size on it is hard to tell in a vector.
+        image.draft(None, _fit(*image.size, max(2 * needs.pixels, DRAFT)))
     image.load()
     turn = UPRIGHT.get(orientation(image))
     upright = image if turn is None else image.transpose(turn)
-    return Picture(np.asarray(shrink(on_white(upright), pixels)))
+    return Picture(np.asarray(shrink(on_white(upright), needs)))
 
 
 def orientation(image: Image.Image) -> int:
@@ -189,10 +191,13 @@ def _eight_bits(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.rint(scaled).astype(np.uint8)
 
 
-def shrink(image: Image.Image, pixels: int | None) -> Image.Image:
-    """Scale a picture down so that its short side is `pixels`; smaller pictures stay as they are."""
-    size = image.size if pixels is None else _fit(*image.size, pixels)
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+def shrink(image: Image.Image, needs: Needs) -> Image.Image:
+    """Scale a picture down to the size that is needed, in one step; smaller pictures stay as they are."""
+    pixels = needs.pixels
+    if pixels is None or max(image.size) <= pixels:
+        return image
+    size = (pixels, pixels) if needs.square else _fit(*image.size, pixels)
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _fit(width: int, height: int, pixels: int) -> tuple[int, int]:

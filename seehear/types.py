@@ -55,6 +55,8 @@ class Needs:
 
     pixels: int | None = None
     """Short side of a picture in pixels; None leaves pictures as they are."""
+    square: bool = False
+    """Both sides become so long, for a network that squashes its pictures: then they are resized once, here."""
 
 
 @dataclass(frozen=True, slots=True)

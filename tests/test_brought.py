@@ -12,13 +12,14 @@ from seehear import Library
 from seehear.errors import InputError, ModelMismatch
 from seehear.media import Limits, open_source, read_picture
 from seehear.testing import ColourEncoder
+from seehear.types import Needs
 
 
 def vectors_of(paths: list[Path]) -> Any:
     pictures = []
     for path in paths:
         with open_source(path, path.name, Limits()) as source:
-            pictures.append(read_picture(source, None, Limits()))
+            pictures.append(read_picture(source, Needs(), Limits()))
     return ColourEncoder().embed(pictures, "query")
 
 

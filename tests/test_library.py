@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seehear import Library, Limits
+from seehear import Library, Limits, ModelSet
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
 from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
-from seehear.types import Collection, Segment
+from seehear.types import Collection, Needs, Route, Segment
 
 OpenLibrary = Callable[..., Library]
 
@@ -363,6 +363,22 @@ def test_a_store_that_forgets_takes_the_ledger_along(open_library: OpenLibrary, 
     with open_library(store=MemoryStore()) as library:
         library.add(photos)
     assert open_library(store=MemoryStore()).info()["files"] == 0
+
+
+def test_encoders_that_need_pictures_of_different_sizes_get_the_larger(
+    open_library: OpenLibrary, tmp_path: Path
+) -> None:
+    square, short, whole = Needs(64, square=True), Needs(32), Needs()
+    for wanted, expected in (
+        ([square], square), ([square, square], square), ([square, short], Needs(64)), ([short, whole], whole),
+    ):  # fmt: skip
+        routes, encoders = [], {}
+        for place, needs in enumerate(wanted):
+            encoders[f"number{place}"] = ColourEncoder()
+            encoders[f"number{place}"].needs = needs
+            routes.append(Route("visual", f"number{place}", frozenset({"text"})))
+        with open_library(models=ModelSet("some", tuple(routes)), encoders=encoders, store="memory") as library:
+            assert library._needs() == expected
 
 
 def test_files_may_come_from_a_generator(library: Library, photos: Path) -> None:

@@ -17,6 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from seehear.errors import DamagedMedia, MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.media import LONGEST, PICTURE_TYPES, Limits, open_source, read_picture, sniff
+from seehear.types import Needs
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -24,7 +25,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 def read(path: Path, pixels: int | None = None, limits: Limits | None = None) -> np.ndarray:
     limits = limits or Limits()
     with open_source(path, "key", limits) as source:
-        return read_picture(source, pixels, limits).pixels
+        return read_picture(source, Needs(pixels), limits).pixels
 
 
 def half_and_half(size: tuple[int, int] = (40, 20)) -> Image.Image:
@@ -144,6 +145,20 @@ def test_the_short_side_becomes_what_is_needed(tmp_path: Path) -> None:
     assert read(path, 30).shape == (30, 40, 3)
 
 
+@pytest.mark.parametrize(("size", "expected"), [((400, 300), 30), ((400, 20), 30), ((20, 30), (30, 20))])
+def test_a_square_is_made_in_one_step_if_that_is_needed(
+    tmp_path: Path, size: tuple[int, int], expected: int | tuple[int, int]
+) -> None:
+    path = tmp_path / "large.png"
+    half_and_half(size).save(path)
+    with open_source(path, "large", Limits()) as source:
+        found = read_picture(source, Needs(30, square=True), Limits()).pixels
+    assert found.shape[:2] == ((expected, expected) if isinstance(expected, int) else expected)
+    if expected == 30:
+        whole = Image.open(path).convert("RGB").resize((30, 30), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(found, np.asarray(whole))
+
+
 def test_a_small_picture_is_never_enlarged(tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     half_and_half((4, 2)).save(path)
@@ -172,7 +187,7 @@ def test_a_large_jpeg_is_decoded_small(tmp_path: Path, monkeypatch: pytest.Monke
     pixels = read(path, 224)
     assert pixels.shape == (224, 298, 3)
     assert near(pixels[100, 20], RED)
-    assert asked == [(597, 448)]
+    assert asked == [(896, 672)]
 
 
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:

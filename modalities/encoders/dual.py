@@ -21,7 +21,7 @@ from seehear.types import Content, Kind, Needs, Picture, Role, Text
 
 from .checkpoint import AGAIN, NEEDED, PACKAGES, Address, Checkpoint, fetch, find, read_json, why
 from .extras import extra
-from .families import Unusable, middle, pixels, precision_for
+from .families import Unusable, middle, needs, precision_for
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ class Dual:
         Never fetches: of a checkpoint that is not here yet, it is more than any that is published needs.
         """
         found = self._here()
-        return Needs(pixels(found.family, found.preprocessing) if found else UNKNOWN)
+        return needs(found.preprocessing) if found else Needs(UNKNOWN)
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from seehear.types import Needs
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -43,11 +45,6 @@ class Family:
     """Longest text where `max_position_embeddings` says nothing, end token included."""
     lower_case: bool
     """Whether texts must be lower-cased because the tokeniser of some checkpoints forgets to."""
-    shrink_to: int
-    """A picture decoded to so many times the size that the network sees gives the vector of the whole picture.
-
-    1 where decoding does to it what the network's own preprocessing would: resize it once, to the same size.
-    """
     halves: tuple[str, ...]
     """Half precisions that it may run in; the first is the default on a GPU."""
 
@@ -76,7 +73,6 @@ CLIP = Family(
     padding="longest",
     tokens=77,
     lower_case=False,  # its tokeniser does
-    shrink_to=1,
     halves=("float16", "bfloat16"),  # OpenAI trained and published it in float16
 )
 """Radford et al. 2021, arXiv 2103.00020; also OpenCLIP's checkpoints in the format of transformers."""
@@ -105,7 +101,6 @@ SIGLIP = Family(
     # SigLIP 2 was trained on lower case, but its checkpoints name a tokeniser (Gemma's) that keeps capitals:
     # https://huggingface.co/google/siglip2-base-patch16-224/discussions/22
     lower_case=True,
-    shrink_to=2,
     # Trained in bfloat16; picture towers descended from it are known to leave the range of float16.
     halves=("bfloat16",),
 )
@@ -133,7 +128,6 @@ SIGLIP2 = Family(
     padding="max_length",
     tokens=64,
     lower_case=True,
-    shrink_to=2,
     halves=("bfloat16",),
 )
 """SigLIP 2 NaFlex, which keeps the proportions of a picture: Tschannen et al. 2025, arXiv 2502.14786."""
@@ -141,6 +135,8 @@ SIGLIP2 = Family(
 FAMILIES = MappingProxyType({family.name: family for family in (CLIP, SIGLIP, SIGLIP2)})
 
 
+AMPLE = 448
+"""Pixels of a short side that lose nothing that a small network could see."""
 STRIP = 8
 """Most that a picture's long side counts of its short one, where only the middle is looked at."""
 
@@ -206,12 +202,20 @@ def describe(found: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def pixels(family: Family, found: Mapping[str, Any]) -> int | None:
-    """The short side that a picture should have before it comes here; None is as it is."""
+def needs(found: Mapping[str, Any]) -> Needs:
+    """The size that a picture should have before it comes here.
+
+    Where decoding can do just what the preprocessing would, a single bicubic resize, it does; elsewhere pictures come
+    twice as large as the network sees them, which is hard to tell in a vector.
+    """
     if not found["do_resize"]:
-        return None
+        return Needs()
     size = found.get("size", {"patches": found.get("patch_size", 0) * math.isqrt(found.get("max_num_patches", 0))})
-    return family.shrink_to * int(max(size.values()))
+    side = int(max(size.values()))
+    square = size.get("height") == side == size.get("width")
+    if RESAMPLING[found["resample"]] == "bicubic" and (square or "shortest_edge" in size):
+        return Needs(side, square=square)
+    return Needs(max(2 * side, AMPLE))
 
 
 def precision_for(family: Family, asked: str | None, on_gpu: bool, bfloat16: bool) -> str:
