@@ -19,7 +19,7 @@ from seehear.errors import InputError, SeehearError
 from seehear.terminal import complain, console, print_lines, progress, show_failed, show_report
 
 DEFAULT_LIBRARY = "media.library"
-SIGNS = {"=": "$eq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+SIGNS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 FAILED, WRONG, STOPPED = 1, 2, 130
 """Exit statuses: something could not be done; the command makes no sense; interrupted."""
 
@@ -269,7 +269,7 @@ def _filter(written: str) -> Any:
     if not found:
         raise InputError(f"{written!r} is no filter. Write NAME=VALUE, NAME>=5, or a filter as JSON.")
     name, sign, value = found[1].strip(), found[2].replace("==", "="), _value(found[3].strip())
-    return {"$not": {name: value}} if sign == "!=" else {name: {SIGNS[sign]: value}}
+    return {name: {SIGNS[sign]: value}}
 
 
 def _value(written: str) -> Any:

@@ -18,7 +18,7 @@ from seehear.types import Metadata, Scalar
 
 Type = Literal["bool", "number", "text"]
 RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-OPERATORS = ("$eq", "$in", *RANGES, "$exists")
+OPERATORS = ("$eq", "$ne", "$in", "$nin", *RANGES, "$exists")
 JOINS = ("$and", "$or", "$not")
 _AMONG = "sources.key IN (SELECT source FROM facts WHERE"
 _EACH = "EXISTS (SELECT 1 FROM facts WHERE source = sources.key AND"
@@ -99,6 +99,9 @@ def _term(name: Any, asked: Any, depth: int) -> Condition:
 
 
 def _operator(name: Any, operator: Any, value: Any) -> Condition:
+    if operator in ("$ne", "$nin"):  # as in Chroma, what has no such name passes too
+        inner = _operator(name, {"$ne": "$eq", "$nin": "$in"}[operator], value)
+        return Condition(f"NOT {inner.sql}", inner.values, inner.asks)
     if operator == "$eq":
         return _equal(name, [value])
     if operator == "$in":

@@ -69,6 +69,8 @@ def ledger() -> Ledger:
         ({"by": "ann", "$or": [{"year": 2022}, {"year": 1}]}, "a"),
         ({"odd name 'with\" quotes": 1}, "d"),
         ({"by": "ann' OR 1=1 --"}, ""),
+        ({"by": {"$ne": "ann"}}, "bdef"),
+        ({"by": {"$nin": ["ann", "7"]}}, "bef"),
     ],
 )
 def test_a_filter_lets_through_what_it_says(ledger: Ledger, where: dict[str, Any], expected: str) -> None:
@@ -82,7 +84,8 @@ def test_a_filter_lets_through_what_it_says(ledger: Ledger, where: dict[str, Any
         ([], "a filter is a mapping"),
         ("by=ann", "a filter is a mapping"),
         ({"by": {}}, "says nothing"),
-        ({"by": {"$ne": "ann"}}, r"no operator '\$ne'. Known are \$eq"),
+        ({"by": {"$regex": "ann"}}, r"no operator '\$regex'. Known are \$eq"),
+        ({"by": {"$nin": "ann"}}, r"\$in takes a list"),
         ({"by": {"like": "a%"}}, "no operator 'like'"),
         ({"$nor": [{"by": "ann"}]}, r"no \$nor. A filter is joined by"),
         ({"$or": []}, r"\$or takes a list"),
