@@ -44,7 +44,7 @@ class Finding:
 def reference(name: str) -> dict[str, NDArray[Any]] | None:
     """The reference that comes with seehear for a model set, if there is one."""
     held = files("seehear") / "references" / f"{name}.npz"
-    if not held.is_file():
+    if not name.isidentifier() or not held.is_file():
         return None
     with as_file(held) as path:
         return read(path)

@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", parents=[printing], help="see whether a model set works here as it should")
     check.add_argument("--models", default="mini", help="model set, or dual:CHECKPOINT (default: mini)")
-    check.add_argument("--reference", type=Path, metavar="FILE.npz", help="compare with this instead of what is known")
+    check.add_argument("--reference", metavar="SET|FILE.npz", help="compare with that of another set, or with a file")
     check.add_argument("--write", type=Path, metavar="FILE.npz", help="write down vectors, to compare elsewhere")
     check.set_defaults(run=_check)
     return parser
@@ -224,7 +224,7 @@ def _check(given: argparse.Namespace) -> int:
     from seehear.registry import build
 
     models = model_set(given.models)
-    known = read(given.reference) if given.reference else reference(models.name)
+    known = reference(given.reference or models.name) or (read(Path(given.reference)) if given.reference else None)
     findings = []
     for spec in dict.fromkeys(route.encoder for route in models.routes):
         encoder = build(spec)

@@ -158,6 +158,10 @@ def test_the_command_writes_compares_and_returns_what_it_found(
     assert capsys.readouterr().out.endswith("could not be compared.\n")
     assert main(["check", "--models", models, "--reference", file]) == 0
     assert capsys.readouterr().out.endswith("is as it should be.\n")
+    assert main(["check", "--models", models, "--reference", "clip"]) == 1  # of another length
+    assert "vectors are (16, 24), those of the reference (16, 512)" in capsys.readouterr().out
+    assert main(["check", "--models", models, "--reference", "nothing"]) == 2
+    assert "nothing is no reference" in capsys.readouterr().err
     entry(folder, do_normalize=False)
     assert main(["check", "--models", models, "--reference", file]) == 1
     assert capsys.readouterr().out.endswith("is NOT as it should be.\n")
