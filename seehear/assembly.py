@@ -25,8 +25,10 @@ def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Pass
     for name in names:
         chosen = given.get(name) or passport.pinned(name)
         encoder = build(chosen) if isinstance(chosen, str) else chosen
-        if (not hasattr(type(encoder), "embed") and not hasattr(encoder, "embed")) or isinstance(encoder, type):
-            raise InputError(f"{chosen!r} is no encoder: it has no embed (see seehear/contracts.py).")
+        lacks = [one for one in ("embed", "takes") if not hasattr(encoder, one)]
+        if lacks or isinstance(encoder, type):
+            what = f"it has no {lacks[0]}" if lacks else "it is a class, not one of its objects"
+            raise InputError(f"{chosen!r} is no encoder: {what} (see seehear/contracts.py).")
         made[name] = Watched(encoder, name, passport)
     for route in models.routes:
         if not route.answers <= (takes := made[route.encoder].takes):

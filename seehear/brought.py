@@ -53,11 +53,13 @@ class Brought:
                 f"The given vectors have {length} dimensions, those of {encoder.name} {encoder.dim}. Open the library "
                 "with the model that made them."
             )
-        for place in sorted(set(np.linspace(0, len(files) - 1, SAMPLE).round().astype(int).tolist())) if files else ():
+        spread = np.linspace(0, len(files) - 1, SAMPLE).round().astype(int).tolist() if files else []
+        proved = 0
+        for place in dict.fromkeys([*spread, *range(len(files))]):
             try:
                 picture = open_picture(files[place])
             except MediaError:
-                continue  # it will be reported when its turn comes
+                continue  # it will be reported when its turn comes; the next one serves as well
             cosine = float(encoder.embed([picture], "document")[0] @ self._rows[files[place]])
             if cosine < CLOSE:
                 raise ModelMismatch(
@@ -65,6 +67,9 @@ class Brought:
                     f"{cosine:.3f}): it is of another model, or of another file. Open the library with the model that "
                     "made the vectors, and give files and vectors in one order."
                 )
+            proved += 1
+            if proved >= SAMPLE:
+                return
 
     def rows(self, paths: Sequence[Path]) -> NDArray[np.float32]:
         """The vectors of files, (len(paths), dim)."""
@@ -74,4 +79,5 @@ class Brought:
     def unused(self, failed: set[str]) -> list[Problem]:
         """Files whose vectors were not taken though nothing is wrong with them, and why."""
         why = "its vector was not used: the library has this file, or one with the same bytes, already"
-        return [Problem(str(path), why) for path in sorted(self._unused) if str(path) not in failed]
+        gone = {os.path.realpath(path) for path in failed}
+        return [Problem(str(path), why) for path in sorted(self._unused) if str(path) not in gone]

@@ -66,7 +66,8 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         if len(found.get("picture_rows", [0])) != 1:
             raise ValueError("it has not one vector of the picture")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is no reference of seehear: {error}.") from error
+        known = ", ".join(sorted(Path(one.name).stem for one in (files("seehear") / "references").iterdir()))
+        raise InputError(f"{path} is no reference: {error}. Sets that have one: {known}.") from error
     return found
 
 

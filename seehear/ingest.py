@@ -126,7 +126,7 @@ class Ingest:
 
     def _still_there(self, file: File, known: Known, given: Metadata) -> None:
         """A file has not changed; what the user says about it may have."""
-        if facts(known.given) != facts(given):  # as mappings, true and 1 would be equal
+        if sorted(facts(known.given)) != sorted(facts(given)):  # as mappings, true and 1 would be equal
             self.ledger.describe(known, given)
             self._tell(self.report.added, file)
         else:

@@ -90,8 +90,8 @@ class Ledger:
             db.executemany("DELETE FROM passport WHERE key = ?", [(key,) for key in keys])
 
     def empty(self) -> bool:
-        """Whether no file was ever taken in, or on its way."""
-        return not self._file.all("SELECT 1 FROM sources UNION ALL SELECT 1 FROM garbage LIMIT 1")
+        """Whether nothing has a vector, nor was on its way to one."""
+        return not self._file.all("SELECT 1 FROM segments UNION ALL SELECT 1 FROM garbage LIMIT 1")
 
     def name(self) -> str:
         """Sixteen hexadecimal digits that no other library has."""

@@ -92,6 +92,7 @@ class Library:
             opened.append(vectors)
             library = cls(folder, ledger, vectors, chosen, watched, passport, limits or Limits(), release)
             library._check_store()
+            passport.stamp()
         except BaseException:
             for one in reversed(opened):
                 one.close()
@@ -270,8 +271,14 @@ class Library:
         held = [Collection(r.encoder, r.channel, m) for r in self._encoders for m in self._pool.settings]
         if missing:
             what = f"{missing:,} vectors of {self.path} are gone"
-        elif not wanted and not self._ledger.garbage() and any(self._store.count(collection) for collection in held):
+        elif (
+            self._ledger.empty()
+            and not assembly.forgets(self._store)
+            and any(self._store.count(collection) for collection in held)
+        ):
             what = f"The ledger of {self.path} is gone"
         else:
+            for collection in held if self._ledger.empty() else ():
+                self._store.drop(collection)  # it may have been made for vectors of another length
             return
         raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")

@@ -118,7 +118,7 @@ def _open_regular(path: Path) -> BufferedReader:
 def read_picture(source: Source, needs: Needs, limits: Limits) -> Picture:
     """Decode the first frame of a picture: upright, on white, RGB uint8 (height, width, 3).
 
-    It becomes as small as `needs` asks for; a picture is never enlarged. Raises DamagedMedia or MediaTooLarge.
+    It becomes as small as `needs` asks for; what is smaller already stays. Raises DamagedMedia or MediaTooLarge.
     """
     with opened_picture(source, limits) as image:
         return decoded(image, needs)

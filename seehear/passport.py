@@ -46,16 +46,17 @@ class Passport:
     """The library's models and where its vectors are, as it was made."""
 
     def __init__(self, folder: Path, ledger: Ledger, models: ModelSet, store: str) -> None:
-        """Compare set and store with those of this run; a new library is stamped. Raises ModelMismatch, InputError."""
+        """Compare set and store with those of this run. Raises ModelMismatch, InputError.
+
+        What an empty library says of its models is forgotten: nothing was made with them, and a first try that failed
+        must not bind the next.
+        """
         self._folder, self._ledger = folder, ledger
+        self._now = {"models": models.name, "store": store}
         self._lock = Lock()
         held = ledger.passport()
-        now = {"models": models.name, "store": store}
         if ledger.empty():
-            # Nothing was made with what it says: a first try that failed must not bind the next.
-            if any(held.get(name, value) != value for name, value in now.items()):
-                ledger.forget([name for name in held if name.startswith("encoder ")])
-            ledger.stamp(now)
+            ledger.forget([name for name in held if name.startswith("encoder ")])
         elif held["models"] != models.name:
             raise ModelMismatch(
                 f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot be "
@@ -64,10 +65,14 @@ class Passport:
         elif held["store"] != store:
             raise InputError(f"The vectors of {folder} are in the store {held['store']!r}, not {store!r}; open it so.")
 
+    def stamp(self) -> None:
+        """Remember set and store, now that both could be opened."""
+        self._ledger.stamp(self._now)
+
     def pinned(self, spec: str) -> str:
         """The very revision that the library was made with, though a branch of the hub may have moved on."""
         revision = self.fingerprint(spec).get("revision")
-        return f"{spec.partition('@')[0]}@{revision}" if revision and not self._ledger.empty() else spec
+        return f"{spec.partition('@')[0]}@{revision}" if revision else spec
 
     def fingerprint(self, spec: str) -> dict[str, str]:
         """What is known of the encoder that the library was made with; empty before its first load."""
@@ -76,12 +81,12 @@ class Passport:
 
     def compare(self, spec: str, now: Mapping[str, str]) -> None:
         """Compare an encoder with the one that made the library; the first is stamped. Raises ModelMismatch."""
-        before = {} if self._ledger.empty() else self.fingerprint(spec)
+        before = self.fingerprint(spec)
         differ = [name for name in {**before, **now} if name not in ORIGIN and before.get(name) != now.get(name)]
         if not now or (before and not differ):
             return
         if not before:
-            self._write(spec, {"fingerprint": dict(now), "canaries": {}})
+            self._write(spec, {"fingerprint": dict(now)})
             return
         listed = [f"{name}: {_short(before.get(name))} then, {_short(now.get(name))} now" for name in differ[:TOLD]]
         what = "; ".join(listed + ([f"and {len(differ) - TOLD} more"] if len(differ) > TOLD else []))
@@ -92,7 +97,7 @@ class Passport:
         with self._lock:
             self.compare(spec, now)
             held = self._read(spec).get("canaries", {})
-            if kind not in held or self._ledger.empty():
+            if kind not in held:
                 packed = base64.b64encode(rows.astype("<f4").tobytes()).decode()
                 self._write(spec, {"canaries": {**held, kind: packed}})
                 return
@@ -152,11 +157,11 @@ class Watched:
             with self._lock:
                 if kind not in self._proved:
                     self._prove(kind)
-        rows = self._encoder.embed(given, role)
+        rows = np.asarray(self._encoder.embed(given, role))
         if rows.shape != (len(given), self.dim):
-            raise EncoderError(
-                f"{self._spec} gave an array {rows.shape} for {len(given)} contents of {self.dim} numbers."
-            )
+            what = f"{self._spec} gave an array {rows.shape} for {len(given)} contents of {self.dim} numbers"
+            # Of many documents it may be one that it fails on: whoever adds them tries each by itself.
+            raise ValueError(what) if role == "document" else EncoderError(f"{what}.")
         return rows
 
     def _prove(self, kind: Kind) -> None:

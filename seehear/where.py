@@ -64,9 +64,10 @@ def facts(metadata: Metadata) -> list[tuple[str, Type, Scalar]]:
 def condition(where: Any) -> Condition:
     """Translate a filter. Raises QueryError that names what is wrong and what is known."""
     found = _all_of(where, 0)
-    if len(found.values) > MOST:
-        raise QueryError(f"The filter has {len(found.values):,} values; at most {MOST:,} make sense.")
-    if (terms := found.sql.count(_AMONG)) > TERMS:
+    terms = found.sql.count(_AMONG)
+    if (values := len(found.values) - terms) > MOST:
+        raise QueryError(f"The filter has {values:,} values; at most {MOST:,} make sense.")
+    if terms > TERMS:
         raise QueryError(
             f"The filter has {terms} terms; at most {TERMS} make sense. Many values of one name go into $in."
         )
@@ -99,15 +100,14 @@ def _term(name: Any, asked: Any, depth: int) -> Condition:
 
 
 def _operator(name: Any, operator: Any, value: Any) -> Condition:
-    if operator in ("$ne", "$nin"):  # as in Chroma, what has no such name passes too
-        inner = _operator(name, {"$ne": "$eq", "$nin": "$in"}[operator], value)
-        return Condition(f"NOT {inner.sql}", inner.values, inner.asks)
-    if operator == "$eq":
-        return _equal(name, [value])
-    if operator == "$in":
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or not (listed := list(value)):
-            raise QueryError(f"$in takes a list of values, not {value!r}.")
-        return _equal(name, listed)
+    if operator in ("$eq", "$ne", "$in", "$nin"):
+        listed = _listed(operator, value) if operator in ("$in", "$nin") else [value]
+        if operator in ("$eq", "$in"):
+            return _equal(name, listed)
+        if None in listed:
+            raise QueryError(f"Everything differs from None; ask {{{name!r}: {{'$exists': True}}}}.")
+        inner = _equal(name, listed)  # as in Chroma, what has no such name passes too, and any type may differ
+        return Condition(f"NOT {inner.sql}", inner.values, tuple((asked, frozenset()) for asked, _ in inner.asks))
     if operator == "$exists":
         if not isinstance(value, bool):
             raise QueryError(f"$exists is true or false, not {value!r}.")
@@ -123,6 +123,12 @@ def _operator(name: Any, operator: Any, value: Any) -> Condition:
         sql = _having(f"AND type = 'number' AND value {RANGES[operator]} ?")
         return Condition(sql, (name, _value(name, value)), ((name, frozenset({"number"})),))
     raise QueryError(f"There is no operator {operator!r}. Known are {', '.join(OPERATORS)}.")
+
+
+def _listed(operator: str, value: Any) -> list[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or not (listed := list(value)):
+        raise QueryError(f"{operator} takes a list of values, not {value!r}.")
+    return listed
 
 
 def _equal(name: Any, values: list[Any]) -> Condition:

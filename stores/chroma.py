@@ -85,7 +85,7 @@ class ChromaStore:
     ) -> list[Match]:
         """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids."""
         held = self.count(collection)
-        target = self._collection(collection)
+        target = self._known(collection)
         if target is None or not held or (among is not None and not among):
             return []
         ids = None if among is None else list(among)
@@ -109,7 +109,7 @@ class ChromaStore:
 
     def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Vectors by id; ids that are not there are left out."""
-        target = self._collection(collection)
+        target = self._known(collection)
         found: dict[str, NDArray[np.float32]] = {}
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
@@ -120,7 +120,7 @@ class ChromaStore:
 
     def delete(self, collection: Collection, ids: Sequence[str]) -> None:
         """Remove segments; ids that are not there are passed over."""
-        target = self._collection(collection)
+        target = self._known(collection)
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
             with _explained(self._folder):
@@ -128,13 +128,13 @@ class ChromaStore:
 
     def count(self, collection: Collection) -> int:
         """How many segments a collection holds; 0 for one that was never written."""
+        target = self._known(collection)
         with _explained(self._folder):
-            target = self._collection(collection)
             return target.count() if target else 0
 
     def ids(self, collection: Collection) -> Iterator[str]:
         """All ids of a collection, read page by page."""
-        target = self._collection(collection)
+        target = self._known(collection)
         page: list[str] = []
         offset = 0
         while target and (page := target.get(include=[], limit=CHUNK, offset=offset)["ids"]):
@@ -155,6 +155,10 @@ class ChromaStore:
             rows = _rows(self._client)
             self._client.close()
             (self._folder / SEAL).write_text(json.dumps({"files": _listing(self._folder), "rows": rows}))
+
+    def _known(self, collection: Collection) -> chromadb.Collection | None:
+        with _explained(self._folder):
+            return self._collection(collection)
 
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
         if collection not in self._collections:

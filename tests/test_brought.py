@@ -58,8 +58,8 @@ def test_vectors_of_another_model_are_refused_and_nothing_is_taken_in(library: L
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_taken_in(library: Library, files: list[Path]) -> None:
     rows = vectors_of(files)
     files[2].write_bytes(b"no picture")
-    report = library.add_vectors([*files, files[0].parent / "gone.png"], np.concatenate([rows, rows[:1]]))
-    assert (len(report.added), len(report.failed)) == (4, 2)
+    report = library.add_vectors([*files, "gone.png"], np.concatenate([rows, rows[:1]]))
+    assert (len(report.added), len(report.failed), report.notes) == (4, 2, [])
 
 
 @pytest.mark.parametrize(

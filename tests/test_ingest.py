@@ -202,9 +202,10 @@ def test_new_metadata_of_an_unchanged_file_costs_no_embedding(library: Library, 
 
 
 def test_metadata_stays_when_nothing_is_said_and_goes_when_that_is_said(library: Library, photos: Path) -> None:
-    library.add(photos, metadata={"year": 2023})
+    library.add(photos, metadata={"year": 2023, "by": "ann"})
     library.add(photos)
     age(photos)
+    assert len(library.add(photos, metadata={"by": "ann", "year": 2023}).unchanged) == 5
     library.add(photos)
     assert len(library.retrieve("red", where={"year": 2023})) == 5
     library.add(photos / "red.png", metadata={})

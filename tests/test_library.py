@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from seehear import Library, Limits, ModelSet
-from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch
+from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse, ModelMismatch, SeehearError
 from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
 from seehear.types import Collection, Needs, Route, Segment
@@ -343,6 +343,24 @@ def test_a_first_try_that_failed_does_not_bind_the_next(open_library: OpenLibrar
         assert len(library.add(photos).added) == 5
 
 
+def test_a_name_that_leads_nowhere_is_not_remembered(tmp_path: Path) -> None:
+    with pytest.raises(SeehearError):
+        Library.open(tmp_path / "new", models="no.such.module:Class")
+    with Library.open(tmp_path / "new") as library:
+        assert library.models.name == "mini"
+
+
+def test_a_library_of_failed_files_only_takes_other_models(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((photos / "red.png").read_bytes()[:60])
+    with open_library() as library:
+        assert library.add(broken).failed
+    with Library.open(tmp_path / "library", models="mini") as library:
+        assert library.models.name == "mini"
+
+
 def test_an_encoder_of_no_route_is_an_input_error(open_library: OpenLibrary) -> None:
     with pytest.raises(InputError, match=r"have no encoder 'dual:typo'; they have seehear.testing:ColourEncoder"):
         open_library(encoders={"dual:typo": ColourEncoder()})
@@ -360,9 +378,11 @@ def test_an_encoder_that_does_not_take_what_it_is_asked_with_is_refused(open_lib
 
 
 def test_a_store_that_forgets_takes_the_ledger_along(open_library: OpenLibrary, photos: Path) -> None:
-    with open_library(store=MemoryStore()) as library:
-        library.add(photos)
-    assert open_library(store=MemoryStore()).info()["files"] == 0
+    store = MemoryStore()
+    for _ in range(2):
+        with open_library(store=store) as library:
+            assert library.info()["files"] == 0
+            assert len(library.add(photos).added) == 5
 
 
 def test_encoders_that_need_pictures_of_different_sizes_get_the_larger(
