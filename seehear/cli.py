@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILTER",
-        help="only files whose metadata is so: NAME=VALUE, NAME>=5 (also != > < <=), or a filter as JSON",
+        help="only files whose metadata is so: NAME=VALUE, 'NAME>=5' in quotes (also != > < <=), or a filter as JSON",
     )
     search.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
     search.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
