@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from seehear.errors import QueryError
+from seehear.metadata import TAKEN
 from seehear.where import Condition, joined
 
 WALL = "(sources.taken + coalesce(segments.start, 0))"
@@ -55,7 +56,7 @@ def span(after: Any, before: Any) -> Condition | None:
         found = joined("OR", parts)  # after 22:00 and before 6:00 is the night between
     else:
         found = joined("AND", parts)
-    return Condition(f"({KNOWN} AND {found.sql})", found.values)
+    return Condition(f"({KNOWN} AND {found.sql})", found.values, ((TAKEN, frozenset()),))
 
 
 def _check_order(start: datetime, end: datetime) -> None:

@@ -84,6 +84,17 @@ def test_a_moment_of_a_video_is_as_much_later_as_it_is_into_it() -> None:
     assert sorted(ledger.selection.ids(Collection("colour", "speech", "video"), early)) == ["at0", "at599"]
 
 
+def test_where_no_file_has_a_time_that_is_said(ledger: Ledger) -> None:
+    timeless = Ledger(Path(":memory:"), [ROUTE])
+    timeless.add_root("photos", Path("/photos"))
+    known = Known("a", "photos", b"a", "image", "a", 1, 1, 1, "whole", {}, {"width": 3})
+    timeless.publish([Entry(known, [Segment("a", "a", "image", "visual")], [Outcome(ROUTE, "done")])])
+    asked = span(None, "10 PM")
+    assert asked is not None
+    with pytest.raises(QueryError, match=r"No file here has the metadata 'taken'. Known are width"):
+        timeless.selection.ids(VISUAL, asked)
+
+
 def test_nothing_asked_is_no_condition() -> None:
     assert span(None, None) is None
 

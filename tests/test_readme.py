@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from seehear import cli
 from seehear.modalities.encoders.mini import Mini
@@ -39,7 +39,9 @@ def test_bringing_your_own_encoder_runs() -> None:
 
 @pytest.mark.usefixtures("_files")
 def test_filters_and_dates_run() -> None:
-    # No photograph has a date here; what is asked of a date that nobody has is nothing, not an error.
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:03 21:00:00"
+    Image.new("RGB", (300, 200), "red").save("photos/dated.jpg", exif=exif)
     exec(compile(BLOCKS[1], "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
