@@ -52,10 +52,9 @@ class Database:
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 self._db.execute("CREATE TABLE IF NOT EXISTS passport (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
                 found = self.all("SELECT value FROM passport WHERE key = 'format'")
-                if found and found[0][0] != FORMAT:
-                    found_format = found[0][0]
+                if found and found != [(FORMAT,)]:
                     raise LibraryDamaged(
-                        f"{path} has format {found_format}; this seehear reads {FORMAT}: make it again."
+                        f"{path} has format {found[0][0]}; this seehear reads {FORMAT}: make it again."
                     )
                 self._db.executescript(_SCHEMA)
                 self._db.execute("INSERT OR IGNORE INTO passport VALUES ('format', ?)", (FORMAT,))

@@ -23,6 +23,7 @@ from seehear.errors import EncoderError, InputError, ModelMismatch, SeehearError
 from seehear.folders import LEDGER
 from seehear.ledger import Ledger
 from seehear.presets import ModelSet
+from seehear.registry import ENTRIES
 from seehear.types import Content, Kind, Needs, Role
 
 ORIGIN = ("model", "revision")
@@ -72,7 +73,9 @@ class Passport:
     def pinned(self, spec: str) -> str:
         """The very revision that the library was made with, though a branch of the hub may have moved on."""
         revision = self.fingerprint(spec).get("revision")
-        return f"{spec.partition('@')[0]}@{revision}" if revision else spec
+        entry = ENTRIES.get(spec.partition(":")[0])
+        # Only what names a checkpoint can name its revision; a class of the user's own may have one all the same.
+        return f"{spec.partition('@')[0]}@{revision}" if revision and entry and entry.argument else spec
 
     def fingerprint(self, spec: str) -> dict[str, str]:
         """What is known of the encoder that the library was made with; empty before its first load."""

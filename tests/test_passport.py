@@ -190,6 +190,14 @@ def test_a_fingerprint_that_comes_with_the_weights_is_compared_then(open_library
         library.retrieve("red")
 
 
+def test_a_class_of_ones_own_may_have_a_revision(open_library: OpenLibrary, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(ColourEncoder, "fingerprint", {"weights": "w", "revision": "7"})
+    with open_library(encoders={}) as library:
+        library.add(photos)
+    with open_library(encoders={}) as library:
+        assert library.retrieve("red")
+
+
 def test_where_weights_came_from_does_not_matter_when_they_are_the_same(open_library: OpenLibrary) -> None:
     hub, folder = ColourEncoder(), ColourEncoder()
     hub.fingerprint = {"model": "org/name", "revision": "1", "weights": "w"}
