@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +56,3 @@ def opened(store: Any, folder: Path, ledger: Ledger) -> Store:
     if isinstance(made, type) or not isinstance(made, Store):
         raise InputError(f"A store is a name, a Chroma client or a Store, not {store!r}.")
     return made
-
-
-def listed(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Paths as strings, from one or many. Raises InputError."""
-    many: Sequence[Any] = [given] if isinstance(given, (str, os.PathLike)) else _list(given)
-    if not all(isinstance(one, (str, os.PathLike)) for one in many):
-        raise InputError(f"Files and folders are given by their paths, not by {given!r}.")
-    return [os.fspath(one) for one in many]
-
-
-def _list(given: Any) -> list[Any]:
-    if not isinstance(given, Iterable):
-        raise InputError(f"Files and folders are given by their paths, not by {given!r}.")
-    return list(given)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seehear.errors import InputError
 from seehear.ledger import Ledger
 from seehear.types import Problem
 
@@ -129,3 +130,11 @@ def _leads_out(path: Path, top: Path) -> bool:
 def _text(name: str) -> str:
     """File names are bytes; a key is text, so that it can be shown and stored. No two names give the same."""
     return os.fsencode(name).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def listed(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths as strings, from one or many. Raises InputError."""
+    many = [given] if isinstance(given, (str, os.PathLike)) else list(given) if isinstance(given, Iterable) else [None]
+    if not all(isinstance(one, (str, os.PathLike)) for one in many):
+        raise InputError(f"Files and folders are given by their paths, not by {given!r}.")
+    return [os.fspath(one) for one in many if one is not None]

@@ -226,9 +226,9 @@ class Ingest:
 
     def _vectors(self, route: Route, batch: list[tuple[Draft, Segment, Content]]) -> tuple[list[Any], Any]:
         encoder = self.encoders[route]
-        contents = [content for _, _, content in batch]
         if self.brought:
             return batch, self.brought.rows([draft.file.path for draft, _, _ in batch])
+        contents = [content for _, _, content in batch]
         try:
             if np.isfinite(rows := encoder.embed(contents, "document")).all():
                 return batch, rows

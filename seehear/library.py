@@ -15,12 +15,11 @@ from typing import Any, Self
 import numpy as np
 
 from seehear import assembly
-from seehear.assembly import listed
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
 from seehear.errors import InputError, LibraryDamaged, LibraryError, MediaError
 from seehear.evaluate import Direction, image_to_text, text_to_image
-from seehear.folders import LEDGER, Folders
+from seehear.folders import LEDGER, Folders, listed
 from seehear.hits import Hits
 from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger

@@ -67,8 +67,7 @@ class ChromaStore:
 
     def upsert(self, collection: Collection, segments: Sequence[Segment], vectors: NDArray[np.float32]) -> None:
         """Write segments with their vectors, float32 (n, dim); an id that exists is replaced whole."""
-        with _explained(self._folder):
-            target = self._collection(collection, create=True)
+        target = self._collection(collection, create=True)
         assert target is not None  # noqa: S101 - it was asked to be made
         for start in range(0, len(segments), CHUNK):
             part = segments[start : start + CHUNK]
@@ -85,7 +84,7 @@ class ChromaStore:
     ) -> list[Match]:
         """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids."""
         held = self.count(collection)
-        target = self._known(collection)
+        target = self._collection(collection)
         if target is None or not held or (among is not None and not among):
             return []
         ids = None if among is None else list(among)
@@ -109,7 +108,7 @@ class ChromaStore:
 
     def get(self, collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Vectors by id; ids that are not there are left out."""
-        target = self._known(collection)
+        target = self._collection(collection)
         found: dict[str, NDArray[np.float32]] = {}
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
@@ -120,7 +119,7 @@ class ChromaStore:
 
     def delete(self, collection: Collection, ids: Sequence[str]) -> None:
         """Remove segments; ids that are not there are passed over."""
-        target = self._known(collection)
+        target = self._collection(collection)
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
             with _explained(self._folder):
@@ -128,13 +127,13 @@ class ChromaStore:
 
     def count(self, collection: Collection) -> int:
         """How many segments a collection holds; 0 for one that was never written."""
-        target = self._known(collection)
+        target = self._collection(collection)
         with _explained(self._folder):
             return target.count() if target else 0
 
     def ids(self, collection: Collection) -> Iterator[str]:
         """All ids of a collection, read page by page."""
-        target = self._known(collection)
+        target = self._collection(collection)
         page: list[str] = []
         offset = 0
         while target and (page := target.get(include=[], limit=CHUNK, offset=offset)["ids"]):
@@ -156,21 +155,18 @@ class ChromaStore:
             self._client.close()
             (self._folder / SEAL).write_text(json.dumps({"files": _listing(self._folder), "rows": rows}))
 
-    def _known(self, collection: Collection) -> chromadb.Collection | None:
-        with _explained(self._folder):
-            return self._collection(collection)
-
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
         if collection not in self._collections:
             name = self._prefix + _name(collection)
-            try:
-                # No embedding function, neither now nor at creation: the default would fetch a model.
-                found = self._client.get_collection(name, embedding_function=None)
-            except NotFoundError:
-                if not create:
-                    return None
-                index: Any = {"hnsw": HNSW}
-                found = self._client.create_collection(name, embedding_function=None, configuration=index)
+            with _explained(self._folder):
+                try:
+                    # No embedding function, neither now nor at creation: the default would fetch a model.
+                    found = self._client.get_collection(name, embedding_function=None)
+                except NotFoundError:
+                    if not create:
+                        return None
+                    index: Any = {"hnsw": HNSW}
+                    found = self._client.create_collection(name, embedding_function=None, configuration=index)
             if found.configuration_json["hnsw"]["space"] != "cosine":
                 raise LibraryError(f"The Chroma collection {name} was not made for cosine similarity; remove it.")
             self._collections[collection] = found
