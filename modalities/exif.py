@@ -15,7 +15,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from seehear.errors import MediaNote
-from seehear.media import orientation
+from seehear.picture import orientation
 from seehear.types import Scalar
 
 LONGEST = 200

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seehear.media import PICTURE_TYPES, Limits, decoded, opened_picture
+from seehear.media import PICTURE_TYPES, Limits
+from seehear.picture import decoded, opened_picture
 from seehear.types import Content, Needs, Segment, Source, segment_id
 
 from .exif import described

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seehear.contracts import Encoder, Store
-from seehear.errors import InputError
+from seehear.contracts import Encoder, Store, Transcriber
+from seehear.errors import EncoderError, InputError
 from seehear.ledger import Ledger
 from seehear.passport import Passport, Watched
 from seehear.presets import ModelSet
 from seehear.registry import build, load
-from seehear.types import Route
+from seehear.types import Needs, Route
 
 
 def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Passport) -> dict[Route, Encoder]:
@@ -24,18 +24,56 @@ def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Pass
     for name in names:
         chosen = given.get(name) or passport.pinned(name)
         encoder = build(chosen) if isinstance(chosen, str) else chosen
-        lacks = [one for one in ("embed", "takes") if not hasattr(encoder, one)]
+        # Not hasattr, which would ask a checkpoint that may be gone what it takes.
+        lacks = [one for one in ("embed", "takes") if one not in dir(encoder)]
         if lacks or isinstance(encoder, type):
             what = f"it has no {lacks[0]}" if lacks else "it is a class, not one of its objects"
             raise InputError(f"{chosen!r} is no encoder: {what} (see seehear/contracts.py).")
         made[name] = Watched(encoder, name, passport)
     for route in models.routes:
-        if not route.answers <= (takes := made[route.encoder].takes):
+        try:
+            takes = made[route.encoder].takes
+        except EncoderError:
+            continue  # a model that is gone is missed when it is needed
+        if not route.answers <= takes:
             raise InputError(
                 f"{route.encoder} takes {' and '.join(sorted(takes))}, but the models {models.name!r} are to be asked "
                 f"with {' and '.join(sorted(route.answers))}."
             )
     return {route: made[route.encoder] for route in models.routes}
+
+
+def transcriber(models: ModelSet, given: str | Transcriber | None, remembered: str | None) -> Transcriber | None:
+    """Who writes down what is said: what is asked for now, or before, or the set's own. Raises InputError."""
+    chosen = given or remembered or models.transcriber
+    made = build(chosen) if isinstance(chosen, str) else chosen
+    if made is not None and (isinstance(made, type) or not hasattr(made, "transcribe")):
+        raise InputError(f"{chosen!r} is no transcriber (see seehear/contracts.py).")
+    return made
+
+
+def needs(encoders: Mapping[Route, Encoder], *, speech: bool) -> Needs:
+    """What the encoders want contents to be, all together; `speech` if there is somebody to write it down."""
+    seen = {encoder.needs for route, encoder in encoders.items() if route.channel == "visual"}
+    sizes = [one.pixels for one in seen if one.pixels is not None]
+    # What suits one network best is no use to another: then each gets pictures that it can make its own of.
+    pixels = max(sizes, default=None) if len(sizes) == len(seen) else None
+    heard = [encoder.needs for route, encoder in encoders.items() if route.channel == "sound"]
+    # Passages are cut for those who read them best; who takes less of a text has to cut it himself.
+    read = [
+        encoder.needs for route, encoder in encoders.items()
+        if route.channel in ("text", "speech") and "text" in route.answers and encoder.needs.tokens
+    ]  # fmt: skip
+    shortest = min(read, key=lambda one: one.tokens or 0, default=Needs())
+    return Needs(
+        pixels=pixels,
+        square=len(seen) == 1 and next(iter(seen)).square,
+        rate=max((one.rate for one in heard if one.rate), default=None),
+        window=min((one.window for one in heard), default=Needs().window),
+        speech=speech and any(route.channel == "speech" for route in encoders),
+        tokens=shortest.tokens,
+        tokenizer=shortest.tokenizer,
+    )
 
 
 def forgets(store: Any) -> bool:

@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seehear", description="Index pictures; ask in words or with a picture.")
+    parser = argparse.ArgumentParser(
+        prog="seehear",
+        description="Index pictures, sounds, speech and texts; ask in words, with a picture, a sound, or aloud.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     printing = argparse.ArgumentParser(add_help=False)
     printing.add_argument("--json", action="store_true", help="print JSON")
@@ -65,11 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("paths", nargs="+", metavar="PATH")
     add.add_argument("--models", help="model set of a new library (default: mini)")
     add.add_argument("--meta", action="append", default=[], metavar="NAME=VALUE", help="metadata of all these files")
+    add.add_argument("--language", metavar="LL", help="what is spoken in these files, such as en (default: found out)")
+    add.add_argument("--transcriber", metavar="NAME", help="whisper:MODEL or faster-whisper:MODEL, from now on")
     add.set_defaults(run=_add)
 
-    search = commands.add_parser("search", parents=[shared], help="ask in words, with a picture, or both")
+    search = commands.add_parser("search", parents=[shared], help="ask in words, with a picture, a sound, or aloud")
     search.add_argument("words", nargs="*", metavar="WORDS")
     search.add_argument("--image", metavar="FILE", help="a picture to ask with")
+    search.add_argument("--audio", metavar="FILE", help="a sound to ask with")
+    search.add_argument("--voice", metavar="FILE", help="a spoken question")
+    for name, which in (("channel", "text, visual, sound, speech"), ("modality", "text, image, audio, video")):
+        search.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only these: {which}")
     search.add_argument("-k", type=int, default=5, help="how many answers (default: 5)")
     search.add_argument(
         "--where",
@@ -81,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
     search.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
     search.add_argument(
-        "--min-score", type=float, default=0.0, metavar="X", help="only answers that score this, 0 to 1"
+        "--min-score", type=float, metavar="X", help="only answers that score this, 0 to 1; 0 for everything"
     )
     search.set_defaults(run=_search)
 
@@ -111,8 +120,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
-    with Library.open(given.library, models=given.models) as library, progress("Adding", given.json) as bar:
-        report = library.add(given.paths, metadata=_named(given.meta) if given.meta else None, progress=bar)
+    options = {"models": given.models, "transcriber": given.transcriber}
+    with Library.open(given.library, **options) as library, progress("Adding", given.json) as bar:
+        told = _named(given.meta) if given.meta else None
+        report = library.add(given.paths, metadata=told, language=given.language, progress=bar)
     if given.json:
         print(json.dumps(asdict(report), indent=2))  # noqa: T201
     else:
@@ -127,6 +138,10 @@ def _search(given: argparse.Namespace) -> int:
     query = Query(
         " ".join(given.words) or None,
         given.image,
+        given.audio,
+        given.voice,
+        channels=frozenset(given.channel) if given.channel else None,
+        modalities=frozenset(given.modality) if given.modality else None,
         where={"$and": [_filter(one) for one in given.where]} if given.where else None,
         after=given.after,
         before=given.before,
@@ -134,6 +149,8 @@ def _search(given: argparse.Namespace) -> int:
     )
     with Library.open(given.library, create=False) as library:
         hits = library.retrieve(query, k=given.k)
+    if hits.heard is not None:
+        print_lines([f"heard: {hits.heard}"], error=True)
     if given.json:
         print(hits.to_json())  # noqa: T201
     elif hits:
@@ -160,6 +177,7 @@ def _info(given: argparse.Namespace) -> int:
         "routes": "; ".join(
             f"{r['channel']} by {r['encoder']}, asked with {' or '.join(r['asked_by'])}" for r in info["routes"]
         ),
+        "speech": f"written down by {info['transcriber']}" if info["transcriber"] else "not written down",
         **{f"model {name}": told(model) or "not loaded yet" for name, model in info["encoders"].items()},
         "files": info["files"],
         "segments": info["segments"],

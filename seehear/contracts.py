@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from seehear.types import Collection, Content, Kind, Match, Needs, Role, Segment, Source
+from seehear.types import Collection, Content, Kind, Match, Needs, Passage, Role, Segment, Source, Waveform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +30,12 @@ class Modality(Protocol):
         """Sniffed media types that it reads, such as `image/png`."""
         ...
 
-    def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content]]:
+    def segments(self, source: Source, needs: Needs) -> Iterator[tuple[Segment, Content] | None]:
         """Cut a file into segments, lazily, with the content of each at the size that `needs` asks for.
 
-        Bytes come from `seehear.media` only. Raises MediaError when the file cannot be read.
+        A segment of the channel `speech` whose content is a Waveform is a stretch that is still to be transcribed.
+        Whoever reads for long without finding anything yields None now and then, so as not to be taken for stalled.
+        Bytes come from `seehear.media` only. Raises MediaError when the file cannot be read; warns MediaNote.
         """
         ...
 
@@ -74,6 +76,33 @@ class Encoder(Protocol):
         """Embed a batch (kinds may be mixed): float32 (len(contents), dim), unit rows, in order.
 
         A row does not depend on what else is in the batch. Raises EncoderError when weights are missing or wrong.
+        """
+        ...
+
+
+class Transcriber(Protocol):
+    """How speech becomes text. Loads its weights at the first `transcribe`, not before."""
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        ...
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """Languages that it understands (ISO 639-1); None for many."""
+        ...
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Everything that decides what text a sound gets, by name. Needs no weights in memory."""
+        ...
+
+    def transcribe(self, waveform: Waveform, language: str | None = None) -> list[Passage]:
+        """Write down what is said in a stretch of at most 30 seconds, 16 kHz, in passages of about a sentence.
+
+        Nothing is said in it: no passages. `language` is ISO 639-1; None to find out. Raises InputError for a language
+        that it lacks, EncoderError when weights are missing or wrong, MissingExtra.
         """
         ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seehear.errors import LibraryDamaged, LibraryError
 
-FORMAT = "2"
+FORMAT = "3"
 BOUND = 500
 """Values of a list that are bound in one statement; SQLite takes 32,766 of all kinds."""
 
@@ -28,11 +28,18 @@ CREATE TABLE IF NOT EXISTS outcomes (
     source TEXT NOT NULL, channel TEXT NOT NULL, encoder TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (source, channel, encoder)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (
-    id TEXT PRIMARY KEY, source TEXT NOT NULL, channel TEXT NOT NULL, ordinal INTEGER NOT NULL,
-    start REAL, stop REAL, text TEXT NOT NULL) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL, channel TEXT NOT NULL,
+    ordinal INTEGER NOT NULL, start REAL, stop REAL, text TEXT NOT NULL, place INTEGER, words TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS segments_source ON segments (source, channel, ordinal);
 CREATE TABLE IF NOT EXISTS garbage (
     encoder TEXT, channel TEXT, modality TEXT, id TEXT, PRIMARY KEY (encoder, channel, modality, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
+    text, content = 'segments', content_rowid = 'number', tokenize = "unicode61 remove_diacritics 2");
+CREATE TRIGGER IF NOT EXISTS passages_in AFTER INSERT ON segments WHEN new.text != '' BEGIN
+    INSERT INTO passages (rowid, text) VALUES (new.number, new.text); END;
+CREATE TRIGGER IF NOT EXISTS passages_out AFTER DELETE ON segments WHEN old.text != '' BEGIN
+    INSERT INTO passages (passages, rowid, text) VALUES ('delete', old.number, old.text); END;
 """
 
 

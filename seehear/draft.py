@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 
 from seehear.folders import File
-from seehear.ledger import Known
 from seehear.pool import Opened
+from seehear.records import Known
 from seehear.types import Metadata, Route, Scalar, Segment
 
 GRAIN = 2_000_000_000
@@ -27,6 +28,8 @@ class Draft:
     """Another file has the same bytes, and its vectors serve this one too."""
     found: dict[str, Scalar] = field(default_factory=dict)
     """What the file says about itself."""
+    spoken: Counter[str] = field(default_factory=Counter)
+    """Characters that were said in each language."""
     segments: list[Segment] = field(default_factory=list)
     waiting: int = 0
     """Vectors that are not stored yet."""
@@ -43,16 +46,18 @@ class Draft:
         """The file as the ledger will have it. Only for one that was opened."""
         opened, file = self.opened, self.file
         assert opened  # noqa: S101 - see above
+        language: Metadata = {"language": self.spoken.most_common(1)[0][0]} if self.spoken else {}
+        found = {**self.found, **language}
         return Known(
             file.key, file.root, os.fsencode(file.below), opened.modality, opened.content, opened.size, opened.mtime_ns,
-            self.seen_ns, opened.settings, self.given, self.found,
+            self.seen_ns, opened.settings, self.given, found,
         )  # fmt: skip
 
 
-def unchanged(known: Known, status: os.stat_result) -> bool:
+def unchanged(known: Known, size: int, mtime_ns: int) -> bool:
     """Tell by size and time that a file is still what it was when it was read."""
-    recent = known.seen_ns - status.st_mtime_ns < GRAIN
-    return (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns) and not recent
+    recent = known.seen_ns - mtime_ns < GRAIN
+    return (known.size, known.mtime_ns) == (size, mtime_ns) and not recent
 
 
 def same(opened: Opened) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.contracts import Encoder, Store
 from seehear.errors import InputError
+from seehear.ledger import Ledger
+from seehear.types import Collection, Route, Text
 
 CUTS = (1, 5, 10)
+BATCH = 64
+"""Captions that are embedded at a time."""
 RESAMPLES = 1000
 BLOCK = 1024
 """Questions compared at a time: bounds memory, changes nothing."""
@@ -30,6 +36,27 @@ class Direction:
     interval: dict[int, tuple[float, float]]
     """95 % interval of each recall."""
     median_rank: float
+
+
+def directions(
+    ledger: Ledger, store: Store, route: Route, encoder: Encoder, pairs: Sequence[tuple[Path, str]]
+) -> list[Direction]:
+    """Measure a library's pictures with their captions, both ways. Raises InputError for a picture that it lacks."""
+    held = {str(path): key for key, path in ledger.paths().items()}
+    owners: dict[str, int] = {}
+    for path, _ in pairs:
+        name = os.path.realpath(path)
+        if name not in held:
+            raise InputError(f"{path} is not in the library; add it first.")
+        owners.setdefault(name, len(owners))
+    ids = [ledger.segment_ids(held[name])["visual"][0] for name in owners]
+    vectors = store.get(Collection(route.encoder, "visual", "image"), ids)
+    images = np.stack([vectors[name] for name in ids])
+    captions = [Text(caption) for _, caption in pairs]
+    batches = range(0, len(captions), BATCH)
+    texts = np.concatenate([encoder.embed(captions[n : n + BATCH], "query") for n in batches])
+    owner = [owners[os.path.realpath(path)] for path, _ in pairs]
+    return [text_to_image(texts, owner, images), image_to_text(texts, owner, images)]
 
 
 def read_pairs(path: Path, images: Path | None = None) -> list[tuple[Path, str]]:

@@ -10,9 +10,15 @@ from pathlib import Path
 
 from seehear.errors import InputError
 from seehear.ledger import Ledger
-from seehear.types import Problem
+from seehear.types import Channel, Metadata, Problem
 
 LEDGER, LOCK = "ledger.sqlite", "lock"
+CLAIMS: dict[str, tuple[Channel, ...]] = {
+    "audio": ("sound", "speech"),
+    "image": ("visual",),
+    "text": ("text",),
+    "video": ("sound", "speech"),
+}
 LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
 
 
@@ -22,16 +28,31 @@ class File:
 
     key: str
     root: str
-    below: Path
-    """Path below the root."""
+    below: Path | str
+    """Path below the root; of a passage that is no file, its id."""
     path: Path
     named: bool
     """Given by the user himself, not found in a folder."""
+    text: str | None = None
+    """Of a passage that is no file."""
+    given: Metadata | None = None
+    """What was said about the passage when it was given."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: its path, or the passage's id."""
+        return str(self.path) if self.text is None else str(self.below)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """What its name says that there is in it."""
+        kind = "text" if self.text is not None else (mimetypes.guess_type(self.path.name)[0] or "").partition("/")[0]
+        return CLAIMS.get(kind, ())
 
     @property
     def claims_to_be_media(self) -> bool:
-        """Whether its name says that it is of a kind that is read."""
-        return (mimetypes.guess_type(self.path.name)[0] or "").startswith("image/")
+        """Whether its name says that it is a picture or a recording."""
+        return (mimetypes.guess_type(self.path.name)[0] or "").startswith(("image/", "audio/", "video/"))
 
 
 class Folders:
@@ -110,13 +131,14 @@ class Folders:
             self._kept.add(root)
 
     def select(self, asked: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Keys of the files that keys, paths or folders stand for, and what stands for none."""
+        """Keys of what keys, paths, folders or ids of passages stand for, and what stands for none."""
         keys, unknown = [], []
-        held = self._ledger.paths()
+        held, passages = self._ledger.paths(), self._ledger.passages()
         for one in asked:
             # An empty name would be the current folder; a script with an unset variable does not mean that.
             path = Path(os.path.realpath(one)) if one and "\0" not in one else None
             found = [key for key, where in held.items() if key == one or path == where or path in where.parents]
+            found += [key for name, key in passages.items() if one in (name, key)]
             keys += found
             unknown += [] if found else [one]
         return list(dict.fromkeys(keys)), unknown

@@ -9,28 +9,28 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from seehear.batches import BATCH, Batches
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
 from seehear.draft import Draft, same, unchanged
 from seehear.errors import DecoderDied, InputError, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
 from seehear.folders import File, Folders
-from seehear.ledger import Entry, Known, Ledger, Outcome
-from seehear.media import READS
+from seehear.ledger import Ledger
+from seehear.media import READS, stamp
 from seehear.metadata import checked
 from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
-from seehear.types import Channel, Collection, Content, Metadata, Problem, Report, Route, Segment
+from seehear.records import PASSAGES, Entry, Known, Outcome
+from seehear.speech import Speech
+from seehear.types import Channel, Metadata, Problem, Report, Route, Segment, Text, Waveform, segment_id
 from seehear.where import facts
 
-BATCH = 64
-"""Segments per call of an encoder and of the store: past this neither gets faster."""
 OPEN = 4 * BATCH
 """Files that may wait for a batch to fill before it goes as it is."""
 
@@ -40,7 +40,7 @@ Progress = Callable[[int, int, str], None]
 
 
 class Ingest:
-    """One run of `Library.add`."""
+    """One run of `Library.add` or of one of its sisters."""
 
     def __init__(
         self,
@@ -50,12 +50,15 @@ class Ingest:
         encoders: Mapping[Route, Encoder],
         metadata: GiveMetadata | None,
         progress: Progress | None,
+        *,
+        speech: Speech | None = None,
         brought: Brought | None = None,
     ) -> None:
         self.ledger, self.store, self.pool, self.encoders = ledger, store, pool, encoders
         # What holds for all files is checked once, and is the caller's mistake; what is told of each, file by file.
         self.metadata = metadata if metadata is None or callable(metadata) else checked(metadata)
-        self.progress, self.brought = progress, brought
+        self.progress, self.speech, self.brought = progress, speech, brought
+        self.batches = Batches(ledger, store, encoders, brought)
         self.report = Report()
         self._folders = Folders(ledger)
         self._drawn: dict[str, Draft] = {}
@@ -64,29 +67,33 @@ class Ingest:
         self._leaders: dict[tuple[str, str], str] = {}
         """Of files with the same bytes, the one that is being embedded."""
         self._twins: list[Draft] = []
-        self._batches: dict[Route, list[tuple[Draft, Segment, Content]]] = {route: [] for route in encoders}
         self._done = self._total = 0
         self._counting = threading.Lock()
 
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
+        report = self.take(lambda: self._folders.discover(paths))
+        report.notes += self.brought.unused({one.path for one in report.failed}) if self.brought else []
+        if not (report.added or report.unchanged or report.partial or report.failed):
+            for path in paths:
+                report.failed.append(Problem(os.fspath(path), f"there is nothing in it that is read ({READS})"))
+        return report
+
+    def take(self, found: Callable[[], Iterable[File | Problem]]) -> Report:
+        """Take in what is found; `found` may be called twice, the first time to count."""
         started = time.monotonic()
         if self.progress:
-            self._total = sum(1 for _ in self._folders.discover(paths))
+            self._total = sum(1 for _ in found())
         self.sweep()
-        self._decode(self._jobs(self._folders.discover(paths)))
+        self._decode(self._jobs(found()))
         while self._twins:
             # A twin whose other has changed or failed in the meantime is read again; one of each kind then leads.
             twins, self._twins = self._twins, []
             self._decode(self._drawn_again([draft for draft in twins if not self._copied(draft)]))
         self.sweep()
-        report = self.report
-        report.notes += self.brought.unused({one.path for one in report.failed}) if self.brought else []
-        if not (report.added or report.unchanged or report.partial or report.failed):
-            for path in paths:
-                report.failed.append(Problem(os.fspath(path), f"there is no picture in it ({READS})"))
-        report.seconds = time.monotonic() - started
-        return report
+        self.report.embedded = self.batches.embedded
+        self.report.seconds = time.monotonic() - started
+        return self.report
 
     def _decode(self, jobs: Iterator[Job]) -> None:
         with closing(self.pool.run(jobs)) as events:
@@ -101,28 +108,35 @@ class Ingest:
                 self._fail(file)
                 continue
             try:
-                told = checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
-                status = file.path.stat()
+                told = self._told(file)
+                size, mtime_ns = stamp(file.path) if file.text is None else (0, 0)
             except InputError as error:
-                self._fail(Problem(str(file.path), str(error)))
+                self._fail(Problem(file.name, str(error)))
                 continue
             except OSError as error:
-                self._fail(Problem(str(file.path), f"it cannot be looked at: {error.strerror}"))
+                self._fail(Problem(file.name, f"it cannot be looked at: {error.strerror}"))
                 continue
             except Exception as error:  # the user's own function
-                self._fail(Problem(str(file.path), f"its metadata could not be had: {error!r}"))
+                self._fail(Problem(file.name, f"its metadata could not be had: {error!r}"))
                 continue
             known = self.ledger.known(file.key)
             given = self.ledger.given(file.key) if told is None else told
             if known and known.settings != self.pool.settings[known.modality]:
                 known = None
-            if known and unchanged(known, status):
+            if known and file.text is None and unchanged(known, size, mtime_ns):
                 self._still_there(file, known, given)
                 continue
-            for encoder in self.encoders.values():
-                _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
+            for route, encoder in self.encoders.items():
+                if route.channel in file.channels:
+                    _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
             self._drawn[file.key] = Draft(file, given, time.time_ns())
-            yield Job(file.key, file.path, known.content if known else None)
+            yield Job(file.key, file.path, known.content if known else None, file.text)
+
+    def _told(self, file: File) -> Metadata | None:
+        """What the user says about a file now; None if nothing."""
+        if file.text is not None:
+            return file.given
+        return checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
 
     def _still_there(self, file: File, known: Known, given: Metadata) -> None:
         """A file has not changed; what the user says about it may have."""
@@ -135,7 +149,7 @@ class Ingest:
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
             self._drawn[draft.file.key] = Draft(draft.file, draft.given, time.time_ns())
-            yield Job(draft.file.key, draft.file.path)
+            yield Job(draft.file.key, draft.file.path, None, draft.file.text)
 
     def _take(self, event: Event) -> None:
         key = event.job.key
@@ -148,23 +162,43 @@ class Ingest:
                 bytes_ = same(event)
                 if self._leaders.setdefault(bytes_, key) != key or self.ledger.twin(*bytes_):
                     draft.twin = True
-            case Piece():
-                draft.found |= event.segment.metadata
-                draft.segments.append(event.segment)
-                for route in self.encoders:
-                    if route.channel == event.segment.channel and not draft.twin:
-                        draft.waiting += 1
-                        self._batches[route].append((draft, event.segment, event.content))
-                        if len(self._batches[route]) >= BATCH:
-                            self._embed(route)
+            case Piece(segment=segment, content=content):
+                draft.found |= segment.metadata
+                if segment.channel == "speech" and isinstance(content, Waveform):
+                    self._hear(draft, segment, content)
+                else:
+                    draft.segments.append(segment)
+                    if not draft.twin:
+                        self.batches.put(draft, segment, content)
+                self._publish()
             case Note(message=message):
-                self.report.notes.append(Problem(str(draft.file.path), message))
+                self.report.notes.append(Problem(draft.file.name, message))
             case Finished(error=MediaError() as error):
                 self._failed(draft, error)
             case Finished():
                 self._finish(draft)
         if len(self._drafts) > OPEN:
             self._flush()
+
+    def _hear(self, draft: Draft, stretch: Segment, waveform: Waveform) -> None:
+        """Put in the place of a stretch of speech what is said in it."""
+        if draft.twin or self.speech is None or draft.opened is None:
+            return
+        first = sum(segment.channel == "speech" for segment in draft.segments)
+        try:
+            passages = self.speech.passages(stretch, waveform, same(draft.opened), first)
+        except SeehearError:
+            raise  # what is missing now will be missing for the next stretch too
+        except Exception as error:
+            reason = f"what is said from {stretch.start:.1f} s on could not be transcribed: {error!r}"
+            draft.broken |= {route: reason for route in self.encoders if route.channel == "speech"}
+            return
+        for passage in passages:
+            if isinstance(language := passage.metadata.get("language"), str):
+                draft.spoken[language] += len(passage.text)
+            plain = replace(passage, metadata={})
+            draft.segments.append(plain)
+            self.batches.put(draft, plain, Text(passage.text))
 
     def _finish(self, draft: Draft) -> None:
         opened, key = draft.opened, draft.file.key
@@ -189,60 +223,21 @@ class Ingest:
         """Report a file that cannot be read. What it was before is forgotten, unless it may still be just that."""
         file = draft.file
         self._close(draft)
-        for route, batch in self._batches.items():
-            self._batches[route] = [item for item in batch if item[0] is not draft]
+        self.batches.drop(draft)
         if isinstance(error, UnsupportedMedia) and not file.named and not file.claims_to_be_media:
             self._tell(self.report.ignored, file)
         else:
-            self._fail(Problem(str(file.path), str(error)))
+            self._fail(Problem(file.name, str(error)))
         if draft.opened:
-            self._folders.keep(file.root)
+            self._keep(file)
             broken = [Outcome(route, "failed", str(error)) for route in self.encoders]
             self.ledger.publish([Entry(draft.known(), (), broken)])
         elif not isinstance(error, (UnreadableMedia, DecoderDied)):
             self.ledger.remove([file.key])
 
     def _flush(self) -> None:
-        for route in self.encoders:
-            self._embed(route)
+        self.batches.flush()
         self._publish()
-
-    def _embed(self, route: Route) -> None:
-        """Embed and store what waits on a route, then publish the files that this makes whole."""
-        batch, self._batches[route] = self._batches[route], []
-        for modality in dict.fromkeys(segment.modality for _, segment, _ in batch):
-            part = [item for item in batch if item[1].modality == modality]
-            kept, rows = self._vectors(route, part)
-            if kept:
-                self._upsert(Collection(route.encoder, route.channel, modality), [item[1] for item in kept], rows)
-            self.report.embedded += 0 if self.brought else len(kept)
-        for draft, _, _ in batch:
-            draft.waiting -= 1
-        self._publish()
-
-    def _upsert(self, collection: Collection, segments: Sequence[Segment], rows: NDArray[np.float32]) -> None:
-        self.ledger.intend(collection, [segment.id for segment in segments])
-        self.store.upsert(collection, segments, rows)
-
-    def _vectors(self, route: Route, batch: list[tuple[Draft, Segment, Content]]) -> tuple[list[Any], Any]:
-        encoder = self.encoders[route]
-        if self.brought:
-            return batch, self.brought.rows([draft.file.path for draft, _, _ in batch])
-        contents = [content for _, _, content in batch]
-        try:
-            if np.isfinite(rows := encoder.embed(contents, "document")).all():
-                return batch, rows
-            raise ValueError("its vector holds no numbers")
-        except SeehearError:
-            raise  # weights that are missing will be missing for the next batch too
-        except Exception as error:
-            if len(batch) == 1:
-                batch[0][0].broken[route] = f"{route.encoder} could not embed it: {error!r}"
-                return [], None
-        # One bad content must not take the rest of its batch along: each gets a try of its own.
-        singles = [self._vectors(route, [item]) for item in batch]
-        good = [(kept[0], rows) for kept, rows in singles if kept]
-        return [item for item, _ in good], np.concatenate([rows for _, rows in good]) if good else None
 
     def _publish(self) -> None:
         """Let all files be seen whose vectors are stored."""
@@ -250,20 +245,21 @@ class Ingest:
         if not ready:
             return
         for draft in ready:
-            self._folders.keep(draft.file.root)
-        self.ledger.publish(Entry(draft.known(), draft.segments, self._outcomes(draft)) for draft in ready)
+            self._keep(draft.file)
+        outcomes = {draft.file.key: self._outcomes(draft) for draft in ready}
+        self.ledger.publish(Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready)
         for draft in ready:
             self._close(draft)
             if draft.broken:
-                reason = "; ".join(draft.broken.values())
-                good = len(draft.broken) < len(self.encoders)
-                self._fail(Problem(str(draft.file.path), reason), self.report.partial if good else None)
+                reason = "; ".join(dict.fromkeys(draft.broken.values()))
+                good = any(outcome.status == "done" for outcome in outcomes[draft.file.key])
+                self._fail(Problem(draft.file.name, reason), self.report.partial if good else None)
             else:
                 self._tell(self.report.added, draft.file)
 
     def _outcomes(self, draft: Draft) -> list[Outcome]:
         present: set[Channel] = {segment.channel for segment in draft.segments}
-        routes = [route for route in self.encoders if route.channel in present]
+        routes = [route for route in self.encoders if route.channel in present or route in draft.broken]
         return [Outcome(r, "failed" if r in draft.broken else "done", draft.broken.get(r, "")) for r in routes]
 
     def _copied(self, draft: Draft) -> bool:
@@ -272,21 +268,24 @@ class Ingest:
         other = self.ledger.twin(*same(draft.opened))
         if other is None:
             return False
-        ids = self.ledger.segment_ids(other)
-        for route in self.encoders:
-            mine = [segment for segment in draft.segments if segment.channel == route.channel]
-            theirs = ids.get(route.channel, [])
-            if not mine:
-                continue
-            collection = Collection(route.encoder, route.channel, mine[0].modality)
-            vectors = self.store.get(collection, theirs)
-            if len(mine) != len(theirs) or len(vectors) != len(theirs):
-                return False
-            self._upsert(collection, mine, np.stack([vectors[name] for name in theirs]))
+        counted: Counter[Channel] = Counter()
+        ids, draft.segments = {}, []
+        for theirs in self.ledger.segments(other):
+            ordinal, counted[theirs.channel] = counted[theirs.channel], counted[theirs.channel] + 1
+            name = segment_id(draft.file.key, draft.opened.content, theirs.channel, ordinal, draft.opened.settings)
+            ids[theirs.id] = name
+            draft.segments.append(replace(theirs, id=name, source=draft.file.key))
+        if not self.batches.copy(draft, ids):
+            return False
+        draft.found = dict(self.ledger.found(other))
         draft.whole = True
         self._drafts[draft.file.key] = draft
         self._publish()
         return True
+
+    def _keep(self, file: File) -> None:
+        if file.root != PASSAGES:
+            self._folders.keep(file.root)
 
     def sweep(self) -> None:
         """Delete from the store what the ledger no longer refers to."""
@@ -295,8 +294,8 @@ class Ingest:
             self.ledger.swept(collection, ids)
 
     def _tell(self, where: list[str], file: File) -> None:
-        where.append(str(file.path))
-        self._step(str(file.path))
+        where.append(file.name)
+        self._step(file.name)
 
     def _fail(self, problem: Problem, where: list[Problem] | None = None) -> None:
         (self.report.failed if where is None else where).append(problem)

@@ -11,57 +11,16 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 from seehear.clock import taken
 from seehear.database import BOUND, Database
 from seehear.metadata import TAKEN
+from seehear.records import PASSAGES, PLAIN, Entry, Known, known_of, packed, packed_words, segment_of
 from seehear.selection import Selection
-from seehear.types import Channel, Collection, Metadata, Modality, Problem, Route, Segment
+from seehear.types import Channel, Collection, Metadata, Problem, Route, Segment
 from seehear.where import facts
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A file as the ledger has it."""
-
-    key: str
-    root: str
-    path: bytes
-    """Below the root, as the file system spells it."""
-    modality: Modality
-    content: str
-    size: int
-    mtime_ns: int
-    seen_ns: int
-    """When it was read; a change within the clock's grain of that moment would not show in `mtime_ns`."""
-    settings: str
-    given: Metadata
-    """What the user said about it."""
-    found: Metadata
-    """What the file says about itself; where both speak, the user is right."""
-
-
-_PLAIN = [field.name for field in fields(Known)][:-2]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a file on one route: done, partial or failed."""
-
-    route: Route
-    status: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file that is ready to be seen."""
-
-    known: Known
-    segments: Sequence[Segment]
-    outcomes: Sequence[Outcome]
+from seehear.words import Words
 
 
 class Ledger:
@@ -72,6 +31,7 @@ class Ledger:
         self._routes = routes
         self._file = Database(path)
         self.selection = Selection(self._file)
+        self.words = Words(self._file)
 
     # The passport: what the library was made with.
 
@@ -88,6 +48,23 @@ class Ledger:
         """Take out of the passport."""
         with self._file.transaction() as db:
             db.executemany("DELETE FROM passport WHERE key = ?", [(key,) for key in keys])
+
+    # What can be computed anew, and need not be.
+
+    def kept(self, name: str) -> bytes | None:
+        """Something that was kept under a name."""
+        rows = self._file.all("SELECT value FROM kept WHERE name = ?", (name,))
+        return rows[0][0] if rows else None  # type: ignore[return-value]
+
+    def keep(self, name: str, value: bytes) -> None:
+        """Keep something under a name."""
+        with self._file.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value))
+
+    def drop_kept(self) -> None:
+        """Keep nothing any more."""
+        with self._file.transaction() as db:
+            db.execute("DELETE FROM kept")
 
     def empty(self) -> bool:
         """Whether nothing has a vector, nor was on its way to one."""
@@ -120,13 +97,19 @@ class Ledger:
             "(SELECT 1 FROM outcomes WHERE source = key AND status = 'failed')",
             (key,),
         )
-        return _known(rows[0]) if rows else None
+        return known_of(rows[0]) if rows else None
 
     def given(self, key: str) -> Metadata:
         """What the user last said about a file, whatever became of it."""
         rows = self._file.all("SELECT given FROM sources WHERE key = ?", (key,))
         found: Metadata = json.loads(str(rows[0][0])) if rows else {}
         return found
+
+    def found(self, key: str) -> Metadata:
+        """What a file says about itself."""
+        rows = self._file.all("SELECT found FROM sources WHERE key = ?", (key,))
+        told: Metadata = json.loads(str(rows[0][0])) if rows else {}
+        return told
 
     def twin(self, content: str, settings: str) -> str | None:
         """Key of a file with the same bytes, cut the same way, that is there whole."""
@@ -139,16 +122,21 @@ class Ledger:
 
     def sources(self) -> list[Known]:
         """All files that are there, in the order of their keys."""
-        return [_known(row) for row in self._file.all("SELECT * FROM sources ORDER BY key")]
+        return [known_of(row) for row in self._file.all("SELECT * FROM sources ORDER BY key")]
 
     def paths(self) -> dict[str, Path]:
         """Where each file is, by its key."""
         roots = self.roots()
-        return {known.key: roots[known.root] / os.fsdecode(known.path) for known in self.sources()}
+        files = [known for known in self.sources() if known.root != PASSAGES]
+        return {known.key: roots[known.root] / os.fsdecode(known.path) for known in files}
+
+    def passages(self) -> dict[str, str]:
+        """Key of each passage that is no file, by its id."""
+        return {os.fsdecode(known.path): known.key for known in self.sources() if known.root == PASSAGES}
 
     def problems(self) -> list[Problem]:
         """Files that are there in part, or failed, and why."""
-        rows = self._file.all("SELECT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
+        rows = self._file.all("SELECT DISTINCT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
         return [Problem(str(source), str(reason)) for source, reason in rows]
 
     def segment_ids(self, key: str) -> dict[Channel, list[str]]:
@@ -160,21 +148,39 @@ class Ledger:
             found.setdefault(channel, []).append(str(name))  # type: ignore[arg-type]
         return found
 
-    def resolve(self, ids: Sequence[str]) -> dict[str, tuple[Segment, Path]]:
-        """Segments that are published, with the file that each is of; others are left out."""
+    def segments(self, key: str) -> list[Segment]:
+        """A file's segments, in their order, without the file's metadata."""
+        rows = self._file.all(
+            "SELECT id, source, modality, channel, start, stop, text, place, words FROM segments JOIN sources "
+            "ON key = source WHERE source = ? ORDER BY ordinal",
+            (key,),
+        )
+        return [segment_of(row) for row in rows]
+
+    def resolve(self, ids: Sequence[str]) -> dict[str, tuple[Segment, str]]:
+        """Segments that are published, with the file's path or the passage's id; others are left out."""
         roots = self.roots()
-        found: dict[str, tuple[Segment, Path]] = {}
+        found: dict[str, tuple[Segment, str]] = {}
         for start in range(0, len(ids), BOUND):
             part = ids[start : start + BOUND]
             marks = ", ".join("?" * len(part))
-            for name, source, modality, channel, begin, end, text, given, own, root, path in self._file.all(
-                "SELECT id, source, modality, channel, start, stop, text, given, found, root, path "  # noqa: S608 - only marks
+            for *row, given, own, root, path in self._file.all(
+                "SELECT id, source, modality, channel, start, stop, text, place, words, given, found, root, path "  # noqa: S608 - only marks
                 f"FROM segments JOIN sources ON key = source WHERE id IN ({marks})",
                 part,
             ):
-                metadata = {**json.loads(str(own)), **json.loads(str(given))}
-                segment = Segment(name, source, modality, channel, begin, end, text, metadata)  # type: ignore[arg-type]
-                found[segment.id] = (segment, roots[str(root)] / os.fsdecode(path))  # type: ignore[arg-type]
+                below = os.fsdecode(path)  # type: ignore[arg-type]
+                segment = segment_of(row, {**json.loads(str(own)), **json.loads(str(given))})
+                found[segment.id] = (segment, str(roots[str(root)] / below) if root != PASSAGES else below)
+        return found
+
+    def published(self, ids: Sequence[str]) -> set[str]:
+        """Those of some segments that are published."""
+        found: set[str] = set()
+        for start in range(0, len(ids), BOUND):
+            part = ids[start : start + BOUND]
+            marks = ", ".join("?" * len(part))
+            found |= {str(r[0]) for r in self._file.all(f"SELECT id FROM segments WHERE id IN ({marks})", part)}  # noqa: S608 - only marks
         return found
 
     def counts(self) -> dict[Collection, int]:
@@ -196,7 +202,7 @@ class Ledger:
                 self._discard(db, key, kept)
                 db.execute(
                     "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-                    [getattr(known, name) for name in _PLAIN] + [_json(known.given), _json(known.found)],
+                    [getattr(known, name) for name in PLAIN] + [packed(known.given), packed(known.found)],
                 )
                 _describe(db, key, {**known.found, **known.given})
                 db.executemany(
@@ -204,8 +210,12 @@ class Ledger:
                     [(key, o.route.channel, o.route.encoder, o.status, o.reason) for o in entry.outcomes],
                 )
                 db.executemany(
-                    "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [(s.id, key, s.channel, n, s.start, s.end, s.text) for n, s in enumerate(entry.segments)],
+                    "INSERT INTO segments (id, source, channel, ordinal, start, stop, text, place, words) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (s.id, key, s.channel, n, s.start, s.end, s.text, s.offset, packed_words(s.words))
+                        for n, s in enumerate(entry.segments)
+                    ],
                 )
                 for segment in entry.segments:
                     db.execute("DELETE FROM garbage WHERE id = ?", (segment.id,))
@@ -229,7 +239,7 @@ class Ledger:
     def describe(self, known: Known, given: Metadata) -> None:
         """Note what the user now says about a file that is there."""
         with self._file.transaction() as db:
-            db.execute("UPDATE sources SET given = ? WHERE key = ?", (_json(given), known.key))
+            db.execute("UPDATE sources SET given = ? WHERE key = ?", (packed(given), known.key))
             _describe(db, known.key, {**known.found, **given})
 
     def remove(self, keys: Iterable[str]) -> None:
@@ -276,18 +286,9 @@ class Ledger:
         self._file.close()
 
 
-def _json(metadata: Metadata) -> str:
-    return json.dumps(dict(metadata))
-
-
 def _describe(db: sqlite3.Connection, key: str, metadata: Metadata) -> None:
     """Write what is asked for by filters: a file's metadata as rows, and its time."""
     db.execute("DELETE FROM facts WHERE source = ?", (key,))
     db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?)", [(*fact, key) for fact in facts(metadata)])
     wall, zone = taken(metadata.get(TAKEN)) or (None, None)
     db.execute("UPDATE sources SET taken = ?, zone = ? WHERE key = ?", (wall, zone, key))
-
-
-def _known(row: tuple[object, ...]) -> Known:
-    plain, given, found = row[: len(_PLAIN)], row[len(_PLAIN)], row[len(_PLAIN) + 1]
-    return Known(*plain, given=json.loads(str(given)), found=json.loads(str(found)))  # type: ignore[arg-type,misc]

@@ -5,32 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from seehear import assembly
+from seehear.asked import Asked
 from seehear.brought import Brought
-from seehear.contracts import Encoder, Store
-from seehear.errors import InputError, LibraryDamaged, LibraryError, MediaError
-from seehear.evaluate import Direction, image_to_text, text_to_image
+from seehear.contracts import Encoder, Store, Transcriber
+from seehear.errors import InputError, LibraryDamaged, LibraryError
+from seehear.evaluate import Direction, directions
 from seehear.folders import LEDGER, Folders, listed
 from seehear.hits import Hits
-from seehear.ingest import BATCH, GiveMetadata, Ingest, Progress
+from seehear.ingest import GiveMetadata, Ingest, Progress
 from seehear.ledger import Ledger
 from seehear.media import Limits
+from seehear.passages import passages
 from seehear.passport import Passport, remembered
 from seehear.place import take
-from seehear.pool import Finished, Job, Piece, Pool
+from seehear.pool import Pool
 from seehear.presets import ModelSet, model_set
 from seehear.query import count
 from seehear.retrieve import Retriever
-from seehear.types import Collection, Needs, Picture, Query, Report, Route, Text
+from seehear.scales import Scales
+from seehear.speech import Speech
+from seehear.types import Collection, Query, Report, Route
+from seehear.words import NAME as WORDS
 
 DEFAULT_MODELS = "mini"
 ASKERS = 4
@@ -47,13 +49,16 @@ class Library:
         store: Store,
         models: ModelSet,
         encoders: Mapping[Route, Encoder],
+        transcriber: Transcriber | None,
         passport: Passport,
         limits: Limits,
         release: Callable[[], None],
     ) -> None:
         self.path, self.models = path, models
         self._ledger, self._store, self._encoders, self._passport = ledger, store, encoders, passport
-        self._pool = Pool(models.modalities, self._needs, limits)
+        self._transcriber = transcriber
+        self._pool = Pool(models.modalities, lambda: assembly.needs(encoders, speech=transcriber is not None), limits)
+        self._scales = Scales(ledger, store, encoders)
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
         self._release = release
         self._writing = Lock()
@@ -68,6 +73,7 @@ class Library:
         models: str | ModelSet | None = None,
         store: Any = "chroma",
         encoders: Mapping[str, Encoder | str] | None = None,
+        transcriber: str | Transcriber | None = None,
         limits: Limits | None = None,
         create: bool = True,
     ) -> Self:
@@ -75,7 +81,9 @@ class Library:
 
         `models` is chosen when the library is made (`mini` if nothing is said) and remembered. `store` is `chroma`,
         `memory` to forget everything at the end, a Chroma client of yours, or a Store. `encoders` puts an object of
-        your own, or another name, in the place of an encoder's name: a checkpoint that has moved, say.
+        your own, or another name, in the place of an encoder's name: a checkpoint that has moved, say. `transcriber`
+        is who writes down what is said from now on, instead of the set's own: `whisper:MODEL`, `faster-whisper:MODEL`,
+        or an object; a name is remembered.
         Raises LibraryInUse, LibraryDamaged, ModelMismatch, or InputError for names that do not exist.
         """
         folder, release = take(path, create=create)
@@ -87,11 +95,12 @@ class Library:
             opened.append(ledger)
             passport = Passport(folder, ledger, chosen, assembly.store_name(store))
             watched = assembly.watched(chosen, encoders or {}, passport)
+            writer = assembly.transcriber(chosen, transcriber, ledger.passport().get("transcriber"))
             vectors = assembly.opened(store, folder, ledger)
             opened.append(vectors)
-            library = cls(folder, ledger, vectors, chosen, watched, passport, limits or Limits(), release)
+            library = cls(folder, ledger, vectors, chosen, watched, writer, passport, limits or Limits(), release)
             library._check_store()
-            passport.stamp()
+            passport.stamp({"transcriber": transcriber} if isinstance(transcriber, str) else {})
         except BaseException:
             for one in reversed(opened):
                 one.close()
@@ -104,18 +113,42 @@ class Library:
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         metadata: GiveMetadata | None = None,
+        language: str | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Take in files, and folders with all that is below them. What is known and unchanged costs next to nothing.
 
-        `metadata` is a mapping for all files, or a callable that is given each path. A file that cannot be taken in
-        is reported, and stops no other. Raises EncoderError or MissingExtra when the models cannot be loaded.
+        `metadata` is a mapping for all files, or a callable that is given each path. `language` (ISO 639-1) is what is
+        spoken in them; None to find out. A file that cannot be taken in is reported, and stops no other. Raises
+        EncoderError or MissingExtra when the models cannot be loaded.
         """
         given = listed(paths)
         if not given:
             raise InputError("Say which files or folders to add.")
+        speech = self._speech(language)
         with self._writing:
-            return self._ingest(metadata, progress).run(given)
+            ingest = self._ingest(metadata, progress, speech=speech)
+            return self._calibrated(ingest.run(given))
+
+    def add_texts(
+        self,
+        texts: Sequence[str],
+        metadatas: Sequence[Mapping[str, Any] | None] | None = None,
+        ids: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Take in passages that are no files; those of an id that is there replace what it was.
+
+        An id that is not given follows from the text. A hit's `source` is the id, and `remove` takes it. Raises
+        InputError, or as `add` does.
+        """
+        given = passages(texts, metadatas, ids)
+        if "text" not in self.models.modalities:
+            raise InputError(f"The models {self.models.name!r} read no texts.")
+        with self._writing:
+            ingest = self._ingest(None, progress)
+            return self._calibrated(ingest.take(lambda: given))
 
     def add_vectors(
         self,
@@ -132,13 +165,17 @@ class Library:
         given = listed(files)
         brought = Brought(given, vectors)
         self._check_open()
-        for encoder in self._encoders.values():
-            brought.prove(encoder, self._open_picture)
+        seen = {route: encoder for route, encoder in self._encoders.items() if route.channel == "visual"}
+        for encoder in seen.values():
+            brought.prove(encoder, Asked(self._pool).picture)
         with self._writing:
-            return self._ingest(metadata, progress, brought).run(given)
+            ingest = self._ingest(metadata, progress, encoders=seen, brought=brought)
+            return self._calibrated(ingest.run(given))
 
     def remove(self, sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-        """Forget files, given by path, by folder or by key; the files themselves stay. Returns the keys.
+        """Forget files, given by path, by folder or by key, and passages, given by id. Returns the keys.
+
+        The files themselves stay.
 
         Raises InputError, and removes nothing, if one of them is not in the library.
         """
@@ -150,6 +187,7 @@ class Library:
                 raise InputError(f"Not in this library: {', '.join(unknown)}. `seehear info --sources` lists what is.")
             self._ledger.remove(keys)
             ingest.sweep()
+            self._scales.refresh()
         return keys
 
     def retriever(self, k: int = 10, **fields: Any) -> Retriever:
@@ -157,8 +195,9 @@ class Library:
         self._check_open()
         modalities = tuple(self._pool.settings)
         return Retriever(
-            self._ledger, self._store, self._encoders, modalities, self._open_picture, self._executor, count(k), fields
-        )
+            self._ledger, self._store, self._encoders, modalities, Asked(self._pool), self._speech(None), self._scales,
+            self._executor, count(k), fields,
+        )  # fmt: skip
 
     def retrieve(self, query: str | Query, k: int = 10, **fields: Any) -> Hits:
         """Find the k best answers to a question in words, or to a Query; fields of Query may be given beside it."""
@@ -177,22 +216,7 @@ class Library:
         route = next((r for r in self._encoders if r.channel == "visual" and {"text", "image"} <= r.answers), None)
         if route is None:
             raise InputError(f"The models {self.models.name!r} have no encoder that takes both words and pictures.")
-        held = {str(path): key for key, path in self._ledger.paths().items()}
-        owners: dict[str, int] = {}
-        for path, _ in pairs:
-            name = os.path.realpath(path)
-            if name not in held:
-                raise InputError(f"{path} is not in the library; add it first.")
-            owners.setdefault(name, len(owners))
-        ids = [self._ledger.segment_ids(held[name])["visual"][0] for name in owners]
-        vectors = self._store.get(Collection(route.encoder, "visual", "image"), ids)
-        images = np.stack([vectors[name] for name in ids])
-        captions = [Text(caption) for _, caption in pairs]
-        texts = np.concatenate(
-            [self._encoders[route].embed(captions[n : n + BATCH], "query") for n in range(0, len(captions), BATCH)]
-        )
-        owner = [owners[os.path.realpath(path)] for path, _ in pairs]
-        return [text_to_image(texts, owner, images), image_to_text(texts, owner, images)]
+        return directions(self._ledger, self._store, route, self._encoders[route], pairs)
 
     def info(self) -> dict[str, Any]:
         """What the library holds, and what made it, as plain values."""
@@ -205,7 +229,12 @@ class Library:
             "routes": [
                 {"channel": route.channel, "encoder": route.encoder, "asked_by": sorted(route.answers)}
                 for route in self.models.routes
+            ]
+            + [
+                {"channel": channel, "encoder": WORDS, "asked_by": ["text"]}
+                for channel in dict.fromkeys(r.channel for r in self.models.routes if r.channel in ("speech", "text"))
             ],
+            "transcriber": self._transcriber.name if self._transcriber else None,
             "encoders": {route.encoder: self._passport.fingerprint(route.encoder) for route in self._encoders},
             "files": len(sources) - len({problem.path for problem in problems}),
             "segments": sum(self._ledger.counts().values()),
@@ -239,29 +268,23 @@ class Library:
             raise LibraryError(f"{self.path} is closed; open it again.")
 
     def _ingest(
-        self, metadata: GiveMetadata | None, progress: Progress | None, brought: Brought | None = None
+        self,
+        metadata: GiveMetadata | None,
+        progress: Progress | None,
+        encoders: Mapping[Route, Encoder] | None = None,
+        **parts: Any,
     ) -> Ingest:
         self._check_open()
-        return Ingest(self._ledger, self._store, self._pool, self._encoders, metadata, progress, brought)
+        return Ingest(self._ledger, self._store, self._pool, encoders or self._encoders, metadata, progress, **parts)
 
-    def _needs(self) -> Needs:
-        wanted = {encoder.needs for encoder in self._encoders.values()}
-        sizes = [one.pixels for one in wanted if one.pixels is not None]
-        # What suits one network best is no use to another: then each gets pictures that it can make its own of.
-        return wanted.pop() if len(wanted) == 1 else Needs(max(sizes) if len(sizes) == len(wanted) else None)
+    def _speech(self, language: str | None) -> Speech | None:
+        if language is not None and self._transcriber is None:
+            raise InputError(f"The models {self.models.name!r} write down no speech, in whatever language.")
+        return Speech(self._transcriber, language) if self._transcriber else None
 
-    def _open_picture(self, path: Path) -> Picture:
-        """Decode a picture that is a question, in a process that may die of it."""
-        found = None
-        with closing(self._pool.run([Job(path.name, path)])) as events:
-            for event in events:
-                if isinstance(event, Piece) and isinstance(event.content, Picture):
-                    found = event.content
-                if isinstance(event, Finished) and event.error:
-                    raise event.error
-        if found is None:
-            raise MediaError("there is no picture in it")
-        return found
+    def _calibrated(self, report: Report) -> Report:
+        self._scales.refresh()
+        return report
 
     def _check_store(self) -> None:
         """What the ledger says is there must be in the store; the reverse is only waste, unless there is no ledger."""

@@ -58,6 +58,7 @@ class Passport:
         held = ledger.passport()
         if ledger.empty():
             ledger.forget([name for name in held if name.startswith("encoder ")])
+            ledger.drop_kept()
         elif held["models"] != models.name:
             raise ModelMismatch(
                 f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot be "
@@ -66,9 +67,9 @@ class Passport:
         elif held["store"] != store:
             raise InputError(f"The vectors of {folder} are in the store {held['store']!r}, not {store!r}; open it so.")
 
-    def stamp(self) -> None:
-        """Remember set and store, now that both could be opened."""
-        self._ledger.stamp(self._now)
+    def stamp(self, more: Mapping[str, str]) -> None:
+        """Remember set and store, now that both could be opened, and what else was chosen."""
+        self._ledger.stamp({**self._now, **more})
 
     def pinned(self, spec: str) -> str:
         """The very revision that the library was made with, though a branch of the hub may have moved on."""

@@ -2,7 +2,7 @@
 
 Each process takes one file at a time and streams back what it finds. A file that kills or stalls its process costs that
 file, not the run. Processes are plain interpreters that are talked to through pipes, so that no script of the user's is
-imported again and no thread or lock of ours is inherited; what comes back is JSON and pixels, never a pickle.
+imported again and no thread or lock of ours is inherited; what comes back is JSON, pixels and samples, never a pickle.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from seehear import errors
 from seehear.errors import DecoderDied, MediaError
 from seehear.media import Limits
 from seehear.registry import load
-from seehear.types import Content, Modality, Needs, Picture, Segment, Text
+from seehear.types import Content, Modality, Needs, Picture, Segment, Text, Waveform, Word
 from seehear.worker import LATE, receive, send
 
 WAITING = 64
@@ -43,6 +43,8 @@ class Job:
     path: Path
     unless: str | None = None
     """Content hash that is known already: if the file still has it, it is not decoded."""
+    text: str | None = None
+    """A passage that is no file; `path` then means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,11 @@ class _Decoder:
     def decode(self, job: Job, seconds: float) -> Iterator[Event]:
         """Stream the events of one file; the last is always Finished."""
         try:
-            send(self._in, {"key": job.key, "path": os.fsencode(job.path).hex(), "unless": job.unless})
+            path = os.fsencode(job.path).hex()
+            send(self._in, {"key": job.key, "path": path, "unless": job.unless, "text": job.text})
             while True:
-                event = _event(job, self._out)
+                if (event := _event(job, self._out)) is None:
+                    continue
                 yield event
                 if isinstance(event, Finished):
                     return
@@ -256,14 +260,18 @@ class _Decoder:
                 continue  # what was still unsent has nobody to go to
 
 
-def _event(job: Job, out: IO[bytes]) -> Event:
-    """Read one event. What a process sends is checked like anything that is not trusted."""
+def _event(job: Job, out: IO[bytes]) -> Event | None:
+    """Read one event; None is a sign of life. What a process sends is checked like anything that is not trusted."""
     message = json.loads(receive(out))
     match message.pop("event"):
         case "opened":
             return Opened(job, **message)
         case "piece":
-            return Piece(job, Segment(**message["segment"]), _content(message, out))
+            told = message["segment"]
+            words = tuple(Word(**word) for word in told.pop("words"))
+            return Piece(job, Segment(**told, words=words), _content(message, out))
+        case "alive":
+            return None
         case "note":
             return Note(job, str(message["message"]))
         case _:
@@ -276,5 +284,7 @@ def _event(job: Job, out: IO[bytes]) -> Event:
 def _content(message: dict[str, Any], out: IO[bytes]) -> Content:
     if "text" in message:
         return Text(message["text"])
+    if "rate" in message:
+        return Waveform(np.frombuffer(receive(out), dtype=np.float32), int(message["rate"]))
     shape = tuple(message["shape"])
     return Picture(np.frombuffer(receive(out), dtype=np.uint8).reshape(shape))

@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from seehear.errors import InputError
-from seehear.types import Kind, Route
+from seehear.types import Channel, Kind, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,24 +18,55 @@ class ModelSet:
 
     name: str
     routes: tuple[Route, ...]
-    modalities: tuple[str, ...] = ("image",)
+    modalities: tuple[str, ...] = ("image", "text")
     """Names of the modalities that cut files into segments."""
+    transcriber: str | None = None
+    """Who writes down what is said; None leaves speech alone."""
 
 
-_ASKED: frozenset[Kind] = frozenset({"text", "image"})
+WORDS: frozenset[Kind] = frozenset({"text"})
+SEEN: frozenset[Kind] = frozenset({"text", "image"})
+HEARD: frozenset[Kind] = frozenset({"text", "audio"})
+ALL: frozenset[Kind] = frozenset({"text", "image", "audio"})
+READ: tuple[Channel, ...] = ("speech", "text")
+"""Channels of words."""
+EVERY = ("image", "audio", "text")
+"""All kinds of files."""
 
 
-def _seen_by(name: str, encoder: str) -> ModelSet:
-    return ModelSet(name, (Route("visual", encoder, _ASKED),))
+def _of_parts(name: str, seen: str, heard: str, read: str, transcriber: str) -> ModelSet:
+    """A set of one encoder per channel; what is read or said is found by words, and by pictures that show it."""
+    shown: frozenset[Kind] = frozenset({"image"})
+    routes = [Route("visual", seen, SEEN), Route("sound", heard, HEARD)]
+    for channel in READ:
+        routes += [Route(channel, read, WORDS), Route(channel, seen, shown)]
+    return ModelSet(name, tuple(routes), EVERY, transcriber)
 
 
 SETS = MappingProxyType(
     {
         # Its main branch has the weights as pickles only. The revision with safetensors is the one that the examples of
         # StarlightSearch/EmbedAnything load.
-        "clip": _seen_by("clip", "dual:openai/clip-vit-base-patch32@refs/pr/15"),
-        "mini": _seen_by("mini", "mini"),
-        "siglip": _seen_by("siglip", "dual:google/siglip2-base-patch16-224"),
+        "clip": _of_parts(
+            "clip",
+            seen="dual:openai/clip-vit-base-patch32@refs/pr/15",
+            heard="dual:laion/clap-htsat-unfused",
+            read="sentence:sentence-transformers/all-MiniLM-L6-v2",
+            transcriber="faster-whisper:base",
+        ),
+        "mini": ModelSet(
+            "mini",
+            tuple(Route(channel, "mini", ALL) for channel in get_args(Channel)),
+            EVERY,
+            "tiny.en",
+        ),
+        "siglip": _of_parts(
+            "siglip",
+            seen="dual:google/siglip2-base-patch16-224",
+            heard="dual:laion/larger_clap_general",
+            read="sentence:sentence-transformers/all-mpnet-base-v2",
+            transcriber="faster-whisper:turbo",
+        ),
     }
 )
 
@@ -61,4 +93,4 @@ def model_set(models: str | ModelSet) -> ModelSet:
         with suppress(RuntimeError):  # nobody of that name has a home
             which = str(Path(which).expanduser())
         models = f"{kind}:{Path(which).resolve()}"
-    return _seen_by(models, models)
+    return ModelSet(models, (Route("visual", models, SEEN), Route("text", models, SEEN)))

@@ -6,17 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
+from seehear.asked import Asked
 from seehear.clock import span
 from seehear.errors import MediaError, QueryError
-from seehear.types import Channel, Content, Modality, Picture, Query, Text
+from seehear.speech import Speech
+from seehear.types import Channel, Content, Modality, Picture, Query, Text, Waveform
 from seehear.where import Condition, condition, joined
 
-OpenPicture = Callable[[Path], Picture]
-"""Decodes a picture file somewhere safe. Raises MediaError."""
+T = TypeVar("T")
 
 TEXT_MAX = 10_000
 """Characters of a question: beyond this somebody pasted a book."""
@@ -34,7 +35,8 @@ def build(query: str | Query, given: dict[str, Any]) -> Query:
     query = replace(query, **{name: value for name, value in given.items() if value is not None})
     if query.text is not None and not isinstance(query.text, str):
         raise QueryError(f"The words of a question are a string, not {type(query.text).__name__}.")
-    if not isinstance(query.min_score, (int, float)) or not 0 <= query.min_score <= 1:
+    least = 0.0 if query.min_score is None else query.min_score
+    if not isinstance(least, (int, float)) or not 0 <= least <= 1:
         raise QueryError(f"min_score is a number from 0 to 1, not {query.min_score!r}.")
     return replace(
         query,
@@ -58,25 +60,75 @@ def count(k: int) -> int:
     return int(k)
 
 
-def parts(query: Query, open_picture: OpenPicture) -> list[tuple[Content, float]]:
+def heard(query: Query, asked: Asked, speech: Speech | None) -> tuple[Query, str | None]:
+    """Write down a spoken question: the question in words, and what was heard. Raises QueryError."""
+    if query.voice is None:
+        return query, None
+    if speech is None:
+        raise QueryError("The models of this library write down no speech; ask in words.")
+    if isinstance(query.voice, Waveform):
+        said = speech.words([_waveform(query.voice)])
+    else:
+        said = speech.words(_opened(query.voice, asked.speech))
+    if not said:
+        raise QueryError(f"No words are heard in {_named(query.voice)}.")
+    return replace(query, text=" ".join(filter(None, (query.text, said))), voice=None), said
+
+
+def parts(query: Query, asked: Asked) -> list[tuple[Content, float]]:
     """What a question is made of, each with its weight; negative for what it moves away from. Raises QueryError."""
     found: list[tuple[Content, float]] = []
     if query.text is not None and query.text.strip():
         found.append((_words(query.text), 1.0))
     if query.image is not None:
-        found.append((_picture(query.image, open_picture), 1.0))
+        found.append((_picture(query.image, asked), 1.0))
+    if query.audio is not None:
+        sounds = [query.audio] if isinstance(query.audio, Waveform) else _opened(query.audio, asked.sound)
+        found += [(_waveform(sound), 1.0 / len(sounds)) for sound in sounds]
     for sign, more in ((1.0, query.plus), (-1.0, query.minus)):
         for part, weight in _weighted(more):
-            content = _words(part) if isinstance(part, str) else _picture(part, open_picture)
-            found.append((content, sign * weight))
+            found.append((_content(part, asked), sign * weight))
     if not any(weight > 0 for _, weight in found):
-        raise QueryError("The question is empty. Ask in words, or with a picture.")
+        raise QueryError("The question is empty. Ask in words, or with a picture or a sound.")
     return found
+
+
+def _content(part: Any, asked: Asked) -> Content:
+    if isinstance(part, str):
+        return _words(part)
+    return _waveform(part) if isinstance(part, Waveform) else _picture(part, asked)
+
+
+def _waveform(given: Waveform) -> Waveform:
+    samples = given.samples
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
+        raise QueryError("The samples of a Waveform are float32, (samples,), mono, at least one.")
+    if not np.isfinite(samples).all() or not isinstance(given.rate, int) or given.rate < 1:
+        raise QueryError("A Waveform has finite samples, and a rate in Hz.")
+    return given
+
+
+def _opened(given: Any, open_: Callable[[Path], T]) -> T:
+    """What is in a file that is (a part of) the question."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise QueryError(f"A sound is a path or a Waveform, not {type(given).__name__}.")
+    if not os.fspath(given):
+        raise QueryError("The file to ask with has no name.")
+    if "://" in os.fspath(given):
+        raise QueryError(f"{given} is a URL. Nothing is fetched; save it and give its path.")
+    try:
+        return open_(Path(given))
+    except MediaError as error:
+        raise QueryError(f"{given} cannot be the question: {error}.") from error
+
+
+def _named(given: Any) -> str:
+    return "the sound" if isinstance(given, Waveform) else str(given)
 
 
 def _weighted(more: Any) -> Iterator[tuple[Any, float]]:
     if isinstance(more, (str, bytes)) or not isinstance(more, Iterable):
-        raise QueryError("plus and minus are lists of words, pictures or pairs (part, weight).")
+        raise QueryError("plus and minus are lists of words, pictures, Waveforms or pairs (part, weight).")
     for part in more:
         one, weight = part if isinstance(part, tuple) and len(part) == 2 else (part, 1.0)
         if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
@@ -93,20 +145,13 @@ def _words(text: str) -> Text:
     return Text(text.encode("utf-8", "replace").decode())
 
 
-def _picture(given: Any, open_picture: OpenPicture) -> Picture:
+def _picture(given: Any, asked: Asked) -> Picture:
     from PIL import Image
 
-    from seehear.media import on_white
+    from seehear.picture import on_white
 
     if isinstance(given, (str, os.PathLike)):
-        if not os.fspath(given):
-            raise QueryError("The picture to ask with has no name.")
-        if "://" in os.fspath(given):
-            raise QueryError(f"{given} is a URL. Nothing is fetched; save the picture and give its path.")
-        try:
-            return open_picture(Path(given))
-        except MediaError as error:
-            raise QueryError(f"{given} cannot be the question: {error}.") from error
+        return _opened(given, asked.picture)
     if isinstance(given, Image.Image):
         return Picture(np.asarray(on_white(given)))
     if (

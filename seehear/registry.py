@@ -25,11 +25,19 @@ class Entry:
 
 ENTRIES = MappingProxyType(
     {
+        "audio": Entry("seehear.modalities.audio:AudioModality", "pip install seehear"),
         "chroma": Entry("seehear.stores.chroma:ChromaStore", "pip install seehear"),
         "dual": Entry("seehear.modalities.encoders.dual:Dual", 'pip install "seehear[clip]"', "CHECKPOINT"),
+        "faster-whisper": Entry(
+            "seehear.modalities.transcribe:FasterWhisper", 'pip install "seehear[faster-whisper]"', "MODEL"
+        ),
         "image": Entry("seehear.modalities.image:ImageModality", "pip install seehear"),
         "memory": Entry("seehear.stores.memory:MemoryStore", "pip install seehear"),
         "mini": Entry("seehear.modalities.encoders.mini:Mini", 'pip install "seehear[mini]"'),
+        "sentence": Entry("seehear.modalities.encoders.sentence:Sentence", 'pip install "seehear[sentence]"', "MODEL"),
+        "text": Entry("seehear.modalities.text:TextModality", "pip install seehear"),
+        "tiny.en": Entry("seehear.modalities.transcribe:TinyEn", 'pip install "seehear[mini]"'),
+        "whisper": Entry("seehear.modalities.transcribe:OpenAIWhisper", 'pip install "seehear[whisper]"', "MODEL"),
     }
 )
 

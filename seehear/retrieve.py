@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.asked import Asked
+from seehear.calibration import MIN_SCORE, score
 from seehear.contracts import Encoder, Store
 from seehear.errors import QueryError
-from seehear.fusion import fuse
+from seehear.fusion import Found, fuse
 from seehear.hits import Hits
 from seehear.ledger import Ledger
-from seehear.query import OpenPicture, build, count, filters, parts
-from seehear.types import Collection, Content, Match, Modality, Query, Route, Segment
+from seehear.query import build, count, filters, heard, parts
+from seehear.scales import Scales
+from seehear.speech import Speech
+from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
 from seehear.where import Condition
+from seehear.words import NAME as WORDS
 
 SPARE = 8
 """Matches asked for beyond k, for rows that turn out not to be published."""
 COMMON, MARGIN, MOST = 0.05, 1.5, 2_000
 """From this share on a filter is applied to what was found: so many times more is asked for, up to so many matches."""
 
-Found = tuple[Match, Segment, Path]
+Nearest = Callable[[int, Sequence[str] | None], list[Match]]
+"""Asks one collection for the k nearest, of all or of some ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class Retriever:
     store: Store
     encoders: Mapping[Route, Encoder]
     modalities: tuple[Modality, ...]
-    open_picture: OpenPicture
+    asked: Asked
+    speech: Speech | None
+    scales: Scales
     executor: Executor
     k: int = 10
     settings: Mapping[str, Any] | None = None
@@ -49,25 +56,38 @@ class Retriever:
         Any field of Query may be given beside a plain string. Raises QueryError for a question that cannot be asked.
         """
         wanted = count(self.k if k is None else k)
-        asked = build(query, {**(self.settings or {}), **fields})
+        asked, said = heard(build(query, {**(self.settings or {}), **fields}), self.asked, self.speech)
         condition = filters(asked)
-        vectors = self._vectors(asked, parts(asked, self.open_picture))
-        lists = {}
-        for route, vector in vectors.items():
-            for modality in self.modalities:
-                if asked.modalities is None or modality in asked.modalities:
-                    collection = Collection(route.encoder, route.channel, modality)
-                    lists[collection] = self._nearest(collection, vector, wanted, condition)
-        return Hits([hit for hit in fuse(lists) if hit.score >= asked.min_score][:wanted])
+        contents = parts(asked, self.asked)
+        lists: dict[Collection, list[Found]] = {}
+        for route, (vector, kinds) in self._vectors(asked, contents).items():
+            for collection in self._collections(route, asked):
+                matches = self._nearest(self._by_vector(collection, vector), collection, wanted, condition)
+                lists[collection] = self._resolved(matches, self.scales.rate(collection, kinds, matches))
+        if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
+            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, wanted)
+        # What several kinds of parts pull towards, or away from, has no null of its own.
+        plain = len({content.kind for content, _ in contents}) == 1 and all(weight > 0 for _, weight in contents)
+        if asked.min_score is None and plain:
+            lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
+        return Hits([hit for hit in fuse(lists) if hit.score >= (asked.min_score or 0.0)][:wanted], said)
 
     async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
         """Like `retrieve`, without holding up the event loop."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
 
-    def _vectors(self, query: Query, asked: list[tuple[Content, float]]) -> dict[Route, NDArray[np.float32]]:
-        """One unit vector per route that takes every part: the weighted sum of the parts."""
-        kinds = {content.kind for content, _ in asked}
+    def _collections(self, route: Route, asked: Query) -> list[Collection]:
+        """The collections of a route that hold anything."""
+        wanted = [one for one in self.modalities if asked.modalities is None or one in asked.modalities]
+        every = [Collection(route.encoder, route.channel, modality) for modality in wanted]
+        return [collection for collection in every if self.scales.count(collection)]
+
+    def _vectors(
+        self, query: Query, asked: list[tuple[Content, float]]
+    ) -> dict[Route, tuple[NDArray[np.float32], frozenset[Kind]]]:
+        """One unit vector per route that takes every part: the weighted sum of the parts, and their kinds."""
+        kinds = frozenset(content.kind for content, _ in asked)
         routes = [route for route in self.encoders if query.channels is None or route.channel in query.channels]
         able = [route for route in routes if kinds <= route.answers]
         if not able:
@@ -79,6 +99,7 @@ class Retriever:
             )
         weights = np.array([weight for _, weight in asked], dtype=np.float32)
         embedded: dict[str, NDArray[np.float32]] = {}
+        able = [route for route in able if self._collections(route, query)]  # no weights are loaded for nothing
         for route in able:
             if route.encoder not in embedded:
                 rows = self.encoders[route].embed([content for content, _ in asked], "query")
@@ -89,37 +110,57 @@ class Retriever:
                 if length < 1e-3 * float(np.abs(weights).sum()):
                     raise QueryError("The parts of the question cancel each other out. Take less away.")
                 embedded[route.encoder] = (total / length).astype(np.float32)
-        return {route: embedded[route.encoder] for route in able}
+        return {route: (embedded[route.encoder], kinds) for route in able}
 
-    def _nearest(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, condition: Condition | None
-    ) -> list[Found]:
+    def _by_vector(self, collection: Collection, vector: NDArray[np.float32]) -> Nearest:
+        return lambda k, among: self.store.nearest(collection, vector, k, among)
+
+    def _by_words(self, question: str, asked: Query, k: int) -> dict[Collection, list[Found]]:
+        """What shares words with the question, where passages are read or said."""
+        lists: dict[Collection, list[Found]] = {}
+        condition = filters(asked)
+        for channel in dict.fromkeys(route.channel for route in self.encoders):
+            if channel not in ("speech", "text") or (asked.channels is not None and channel not in asked.channels):
+                continue
+            for collection in self._collections(Route(channel, WORDS, frozenset({"text"})), asked):
+
+                def nearest(k: int, among: Sequence[str] | None, of: Collection = collection) -> list[Match]:
+                    return self.ledger.words.nearest(of, question, k, among)
+
+                matches = self._nearest(nearest, collection, k, condition)
+                lists[collection] = self._resolved(matches, self.scales.rate(collection, frozenset({"text"}), matches))
+        return lists
+
+    def _nearest(self, nearest: Nearest, collection: Collection, k: int, condition: Condition | None) -> list[Match]:
         """The k nearest that a filter lets through."""
         if condition is None:
-            return self._published(collection, vector, k)
+            return self._published(nearest, k)
         selection = self.ledger.selection
         share = selection.share(collection, condition)
         if share >= COMMON and (more := math.ceil((k + SPARE) / share * MARGIN)) <= MOST:
             # Much passes, so it is among the nearest too: that is cheaper than naming to the store all that may pass.
-            matches = self.store.nearest(collection, vector, more)
+            matches = nearest(more, None)
             passing = selection.passing([match.id for match in matches], condition)
-            found = self._resolved([match for match in matches if match.id in passing][: k + SPARE])
-            if len(found) >= k:
-                return found[:k]
-        return self._published(collection, vector, k, selection.ids(collection, condition))
+            there = self._there([match for match in matches if match.id in passing][: k + SPARE])
+            if len(there) >= k:
+                return there[:k]
+        return self._published(nearest, k, selection.ids(collection, condition))
 
-    def _published(
-        self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
-    ) -> list[Found]:
+    def _published(self, nearest: Nearest, k: int, among: Sequence[str] | None = None) -> list[Match]:
         """The k nearest that are published; rows of files that are on their way in or out do not count."""
         asked = k + SPARE
         while True:
-            matches = self.store.nearest(collection, vector, asked, among)
-            found = self._resolved(matches)
-            if len(found) >= k or len(matches) < asked:
-                return found[:k]
+            matches = nearest(asked, among)
+            there = self._there(matches)
+            if len(there) >= k or len(matches) < asked:
+                return there[:k]
             asked *= 2
 
-    def _resolved(self, matches: Sequence[Match]) -> list[Found]:
+    def _there(self, matches: Sequence[Match]) -> list[Match]:
+        published = self.ledger.published([match.id for match in matches])
+        return [match for match in matches if match.id in published]
+
+    def _resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
         seen = self.ledger.resolve([match.id for match in matches])
-        return [(match, *seen[match.id]) for match in matches if match.id in seen]
+        rated = enumerate(zip(matches, surprises, strict=True), 1)
+        return [Found(match, rank, surprise, *seen[match.id]) for rank, (match, surprise) in rated if match.id in seen]

@@ -15,6 +15,7 @@ from seehear.database import BOUND, Database
 from seehear.errors import QueryError
 from seehear.types import Collection
 from seehear.where import Condition
+from seehear.words import NAME
 
 REMEMBERED = 8
 """Filters whose answers are kept."""
@@ -39,12 +40,19 @@ class Selection:
         found: list[str] | None = answers.get((collection, condition))
         if found is None:
             self._check(condition)
+            embedded = (
+                "AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.source = sources.key AND outcomes.encoder = ? "
+                "AND outcomes.channel = segments.channel AND status = 'done') "
+            )
+            by_words = collection.encoder == NAME
             found = self._read(
-                "sources JOIN outcomes ON outcomes.source = sources.key "
-                "JOIN segments ON segments.source = sources.key AND segments.channel = outcomes.channel "
-                "WHERE outcomes.encoder = ? AND outcomes.channel = ? AND status = 'done' AND modality = ? "
-                f"AND {condition.sql}",
-                (collection.encoder, collection.channel, collection.modality, *condition.values),
+                "sources JOIN segments ON segments.source = sources.key WHERE segments.channel = ? AND modality = ? "
+                f"{'' if by_words else embedded} AND {condition.sql}",
+                (
+                    *(collection.channel, collection.modality),
+                    *(() if by_words else (collection.encoder,)),
+                    *condition.values,
+                ),
             )
             answers[collection, condition] = found
         return found

@@ -20,7 +20,7 @@ Modality = Literal["text", "image", "audio", "video"]
 """What a file is."""
 Channel = Literal["text", "visual", "sound", "speech"]
 """What a segment is about: read, seen, heard, said."""
-Kind = Literal["text", "image"]
+Kind = Literal["text", "image", "audio"]
 """What an encoder can be given, and what a query can be made of."""
 Role = Literal["query", "document"]
 """Whether a vector asks, or is to be found."""
@@ -46,7 +46,22 @@ class Picture:
     pixels: NDArray[np.uint8]
 
 
-Content = Text | Picture
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform:
+    """A stretch of sound, given to an encoder or a transcriber: float32 mono, (samples,), -1 to 1."""
+
+    kind: ClassVar[Kind] = "audio"
+    samples: NDArray[np.float32]
+    rate: int
+    """Samples per second, Hz."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.samples) / self.rate
+
+
+Content = Text | Picture | Waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,16 @@ class Needs:
     """Short side of a picture in pixels; None leaves pictures as they are."""
     square: bool = False
     """Both sides become so long, for a network that squashes its pictures: then they are resized once, here."""
+    rate: int | None = None
+    """Hz of the sound that an encoder takes; None where no encoder hears."""
+    window: float = 10.0
+    """Seconds of sound that it takes at most, all of which it looks at."""
+    speech: bool = False
+    """Whether there is a transcriber, so that stretches of speech are wanted (at 16 kHz, whatever `rate` says)."""
+    tokens: int | None = None
+    """Longest passage of text, in tokens of `tokenizer`, special ones included; None where nothing is said."""
+    tokenizer: str | None = None
+    """A tokenizer.json to count tokens with; None counts four characters as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,30 @@ class Source:
     """Time of the last change, nanoseconds since the epoch."""
     file: BinaryIO
     """The open file; whoever reads it seeks first."""
+    subtitles: tuple[str, bytes] | None = None
+    """Of a recording with a transcript beside it: that file's suffix (`.srt`, `.vtt`, `.json`) and its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that was said, and when: seconds from the start of the file."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """About a sentence that was said: seconds from the start of what was given to the transcriber."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    """Empty where the transcriber does not time words."""
+    language: str | None = None
+    """ISO 639-1, such as `en`; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +140,13 @@ class Segment:
     start: float | None = None
     end: float | None = None
     text: str = ""
+    """What is read or said in it."""
+    offset: int | None = None
+    """Of a passage of a text file: characters before it."""
+    words: tuple[Word, ...] = ()
+    """What was said, word by word, where that is known."""
     metadata: Metadata = field(default_factory=dict)
+    """What the file says about itself; what the segments of one file say is joined."""
 
 
 def segment_id(key: str, content: str, channel: Channel, ordinal: int, settings: str) -> str:
@@ -128,17 +183,21 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question. A string is words, never a path and never syntax; only `image` takes a path.
+    """A question. A string is words, never a path and never syntax; only `image`, `audio` and `voice` take paths.
 
-    Pictures may be a path, a PIL image, or an array (height, width, 3) of uint8.
+    Pictures may be a path, a PIL image, or an array (height, width, 3) of uint8; sounds a path or a `Waveform`.
     """
 
     text: str | None = None
     image: Any = None
+    audio: Any = None
+    """A sound, to find what sounds like it."""
+    voice: Any = None
+    """A spoken question: it is written down, and then is words."""
     plus: Sequence[Any] = ()
-    """More parts: words, pictures, or pairs (part, weight)."""
+    """More parts: words, pictures, `Waveform`s, or pairs (part, weight)."""
     minus: Sequence[Any] = ()
-    """Parts to move away from: words, pictures, or pairs (part, weight)."""
+    """Parts to move away from: words, pictures, `Waveform`s, or pairs (part, weight)."""
     channels: frozenset[Channel] | None = None
     """Only these channels; None is all."""
     modalities: frozenset[Modality] | None = None
@@ -149,8 +208,9 @@ class Query:
     """Only what was taken from then on: a time, a date, or a clock time on any day (`time(22)`, "10 PM")."""
     before: datetime | date | time | str | None = None
     """Only what was taken until just before then. Times without a zone are the camera's own clock's."""
-    min_score: float = 0.0
-    """Leave out hits that score less, 0 to 1."""
+    min_score: float | None = None
+    """Leave out hits that score less, 0 to 1. None leaves out whole collections that have nothing to say to the
+    question (`seehear.calibration.MIN_SCORE`), and no single hit; 0 leaves out nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +223,15 @@ class Evidence:
     rank: int
     """Place in the encoder's own list, from 1."""
     similarity: float
-    """Cosine, -1 to 1; comparable only within one collection."""
+    """Cosine, -1 to 1, or of `bm25` the share of the question's words; comparable only within one collection."""
     score: float
-    """The similarity as a score, 0 to 1."""
+    """What the similarity is worth, 0 to 1; comparable everywhere (`seehear.calibration`)."""
     start: float | None = None
     end: float | None = None
     text: str = ""
+    """What is read or said there."""
+    words: tuple[Word, ...] = ()
+    """The same word by word, with times, where they are known."""
 
 
 @dataclass(frozen=True, slots=True)

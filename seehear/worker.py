@@ -1,18 +1,21 @@
 """A decoding process: reads jobs from its standard input, and answers with segments on its standard output.
 
-A message is four bytes of length and as many of JSON; a picture's pixels follow as a message of their own. It runs as
+A message is four bytes of length and as many of JSON; pixels and samples follow as a message of their own. It runs as
 `python -m seehear.worker`, is started by `seehear.pool`, and may die of any file.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import hashlib
+import io
 import json
 import os
 import struct
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -24,7 +27,7 @@ from seehear.errors import MediaError, MediaNote, UnsupportedMedia
 from seehear.media import Limits, open_source
 from seehear.metadata import checked
 from seehear.registry import load
-from seehear.types import Needs, Text
+from seehear.types import Content, Needs, Picture, Source, Text
 
 T = TypeVar("T")
 
@@ -61,9 +64,8 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 def _messages(
     job: dict[str, Any], modalities: list[Modality], needs: Needs, limits: Limits
 ) -> Iterator[tuple[dict[str, Any], memoryview | None]]:
-    """What there is to say about one file: what it is, then its segments, the pixels of each behind it."""
-    path = Path(os.fsdecode(bytes.fromhex(job["path"])))
-    with open_source(path, job["key"], limits) as source:
+    """What there is to say about one file: what it is, then its segments, the pixels or samples of each behind it."""
+    with _source(job, limits) as source:
         modality = next((m for m in modalities if source.type in m.types), None)
         if modality is None:
             raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
@@ -74,15 +76,39 @@ def _messages(
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", MediaNote)
-            for segment, content in modality.segments(source, needs):
-                message = {"event": "piece", "segment": asdict(replace(segment, metadata=checked(segment.metadata)))}
-                if isinstance(content, Text):
-                    yield {**message, "text": content.text}, None
-                else:
-                    pixels = np.ascontiguousarray(content.pixels)
-                    yield {**message, "shape": pixels.shape}, pixels.data.cast("B")
+            for piece in modality.segments(source, needs):
+                if piece is None:
+                    yield {"event": "alive"}, None
+                    continue
+                segment, content = piece
+                message, payload = _packed(content)
+                told = asdict(replace(segment, metadata=checked(segment.metadata)))
+                yield {"event": "piece", "segment": told, **message}, payload
         for one in raised:
             yield {"event": "note", "message": str(one.message)}, None
+
+
+@contextmanager
+def _source(job: dict[str, Any], limits: Limits) -> Iterator[Source]:
+    """The file of a job, or the text that it brings along."""
+    path = Path(os.fsdecode(bytes.fromhex(job["path"])))
+    if job["text"] is None:
+        with open_source(path, job["key"], limits) as source:
+            yield source
+    else:
+        data = job["text"].encode("utf-8", "surrogatepass")
+        content = hashlib.sha256(data).hexdigest()
+        yield Source(job["key"], path, "text/plain", content, len(data), 0, io.BytesIO(data))
+
+
+def _packed(content: Content) -> tuple[dict[str, Any], memoryview | None]:
+    if isinstance(content, Text):
+        return {"text": content.text}, None
+    if isinstance(content, Picture):
+        pixels = np.ascontiguousarray(content.pixels)
+        return {"shape": pixels.shape}, pixels.data.cast("B")
+    samples = np.ascontiguousarray(content.samples, np.float32)
+    return {"rate": content.rate}, samples.view(np.uint8).data
 
 
 def _in_time(pieces: Iterator[T], seconds: float) -> Iterator[T]:

@@ -10,7 +10,8 @@ import pytest
 
 from seehear import Library
 from seehear.errors import InputError, ModelMismatch
-from seehear.media import Limits, open_source, read_picture
+from seehear.media import Limits, open_source
+from seehear.picture import read_picture
 from seehear.testing import ColourEncoder
 from seehear.types import Needs
 

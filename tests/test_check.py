@@ -79,15 +79,15 @@ def test_a_wrong_model_fails(spoil: Callable[[Path], None], tmp_path: Path) -> N
 def test_wrong_padding_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny("siglip", tmp_path / "model")
     write(tmp_path / "reference.npz", Dual(folder))
-    from seehear.modalities.encoders import dual
+    from seehear.modalities.encoders.texts import Texts
 
-    real = dual.Towers.tokenize
+    real = Texts.padded
 
-    def unpadded(self: Any, texts: list[str]) -> Any:
-        ids = real(self, texts)
-        return ids[:, : int((ids != ids[0, -1]).any(axis=0).nonzero()[0].max()) + 1]
+    def unpadded(self: Any, rows: list[list[int]]) -> Any:
+        ids = real(self, rows)["input_ids"]
+        return {"input_ids": ids[:, : int((ids != ids[0, -1]).any(axis=0).nonzero()[0].max()) + 1]}
 
-    monkeypatch.setattr(dual.Towers, "tokenize", unpadded)
+    monkeypatch.setattr(Texts, "padded", unpadded)
     wrong = states(list(check(Dual(folder), read(tmp_path / "reference.npz"))))["wrong"]
     assert any("3 texts: NOT as the reference says" in what for what in wrong)
 

@@ -69,7 +69,7 @@ def test_json_is_for_programs(run: Run, photos: Path) -> None:
 def test_metadata_is_given_and_asked_for(run: Run, photos: Path) -> None:
     run("add", photos / "red.png", "--meta", "year=2024", "--meta", "by=ann")
     run("add", photos / "blue.png", "--meta", "year=2023", "--meta", "by=[1]")
-    assert "blue.png" in run("search", "red", "--where", "year=2023", "--where", "by=[1]")[1]
+    assert "blue.png" in run("search", "red", "--min-score", "0", "--where", "year=2023", "--where", "by=[1]")[1]
     assert run("search", "red", "--where", "year=2022")[1] == "Nothing was found.\n"
 
 
@@ -78,7 +78,7 @@ def test_filters_compare_and_dates_are_asked_for(run: Run, photos: Path) -> None
     run("add", photos / "blue.png", "--meta", "year=2023", "--meta", "taken=2024-05-03T23:00")
 
     def found(*arguments: str) -> set[str]:
-        hits = json.loads(run("search", "red", "--json", *arguments)[1])
+        hits = json.loads(run("search", "red", "--json", "--min-score", "0", *arguments)[1])
         return {Path(hit["source"]).stem for hit in hits}
 
     assert found("--where", "year>=2023") == {"red", "blue"}
@@ -117,7 +117,7 @@ def test_bad_files_are_named_and_the_status_tells(run: Run, photos: Path) -> Non
     status, out, err = run("add", photos, photos / "nowhere")
     assert status == 1
     assert out.startswith("5 added, 0 unchanged, 2 failed")
-    assert f"{photos / 'text.jpg'}: its content is no picture" in err
+    assert f"{photos / 'text.jpg'}: its content is nothing" in err
     assert f"{photos / 'nowhere'}: there is no such file or folder" in err
     assert len(err.splitlines()) == 2
 

@@ -10,7 +10,8 @@ import pytest
 
 from seehear.clock import span, taken
 from seehear.errors import QueryError
-from seehear.ledger import Entry, Known, Ledger, Outcome
+from seehear.ledger import Ledger
+from seehear.records import Entry, Known, Outcome
 from seehear.types import Collection, Route, Segment
 
 ROUTE = Route("visual", "colour", frozenset({"text"}))

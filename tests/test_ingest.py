@@ -27,7 +27,7 @@ def names(paths: Sequence[str]) -> set[str]:
 
 
 def first(library: Library, colour: str) -> str:
-    return Path(library.retrieve(colour, k=1)[0].source).name
+    return Path(library.retrieve(colour, k=1, min_score=0)[0].source).name
 
 
 def age(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_changed_file_is_replaced_whole(library: Library, photos: Path) -> Non
     report = library.add(photos)
     assert names(report.added) == {"red.png"}
     assert first(library, "red") != "red.png"
-    assert len(library.retrieve("red", k=50)) == 5
+    assert len(library.retrieve("red", k=50, min_score=0)) == 5
     assert library._store.count(VISUAL) == 5
 
 
@@ -137,7 +137,7 @@ def test_bad_files_are_named_with_their_reason_and_stop_no_other(library: Librar
     (photos / "text.jpg").write_text("no picture")
     (photos / "empty.png").touch()
     (photos / "cut.png").write_bytes((photos / "red.png").read_bytes()[:60])
-    (photos / "notes.txt").write_text("not meant to be a picture")
+    (photos / "notes.bin").write_text("not meant to be a picture")
     report = library.add([photos, photos / "nowhere", "https://example.org/a.png"])
     reasons = {Path(problem.path).name: problem.reason for problem in report.failed}
     assert "whatever its name says" in reasons.pop("text.jpg")
@@ -146,13 +146,13 @@ def test_bad_files_are_named_with_their_reason_and_stop_no_other(library: Librar
     assert "no such file" in reasons.pop("nowhere")
     assert "no such file" in reasons.pop("a.png")
     assert reasons == {}
-    assert names(report.ignored) == {"notes.txt"}
+    assert names(report.ignored) == {"notes.bin"}
     assert len(report.added) == 5
 
 
 def test_a_text_file_that_is_named_itself_is_an_error(library: Library, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("words")
-    assert [problem.path for problem in library.add(tmp_path / "notes.txt").failed] == [str(tmp_path / "notes.txt")]
+    (tmp_path / "notes.bin").write_text("words")
+    assert [problem.path for problem in library.add(tmp_path / "notes.bin").failed] == [str(tmp_path / "notes.bin")]
 
 
 @pytest.mark.parametrize("content", [None, "words"])
@@ -160,7 +160,7 @@ def test_a_folder_without_pictures_is_reported(library: Library, tmp_path: Path,
     folder = tmp_path / "empty"
     folder.mkdir()
     if content:
-        (folder / "notes.txt").write_text(content)
+        (folder / "notes.bin").write_text(content)
     (problem,) = library.add(folder).failed
     assert str(folder) in problem.path
     assert "there is no" in problem.reason
@@ -189,7 +189,7 @@ def test_a_broken_file_that_is_mended_is_taken_in(library: Library, photos: Path
 def test_metadata_of_a_mapping_holds_for_all_and_of_a_callable_for_each(library: Library, photos: Path) -> None:
     library.add(photos / "red.png", metadata={"project": "spring"})
     library.add(photos, metadata=lambda path: {"name": path.stem, "large": False})
-    assert names([hit.source for hit in library.retrieve("red", where={"name": "blue"})]) == {"blue.png"}
+    assert names([hit.source for hit in library.retrieve("red", where={"name": "blue"}, min_score=0)]) == {"blue.png"}
     assert library.retrieve("red", k=1)[0].metadata == {"name": "red", "large": False, "width": 40, "height": 30}
 
 
@@ -207,9 +207,9 @@ def test_metadata_stays_when_nothing_is_said_and_goes_when_that_is_said(library:
     age(photos)
     assert len(library.add(photos, metadata={"by": "ann", "year": 2023}).unchanged) == 5
     library.add(photos)
-    assert len(library.retrieve("red", where={"year": 2023})) == 5
+    assert len(library.retrieve("red", where={"year": 2023}, min_score=0)) == 5
     library.add(photos / "red.png", metadata={})
-    assert len(library.retrieve("red", where={"year": 2023})) == 4
+    assert len(library.retrieve("red", where={"year": 2023}, min_score=0)) == 4
 
 
 def test_metadata_that_cannot_be_stored_costs_that_file_only(library: Library, photos: Path) -> None:

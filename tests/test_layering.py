@@ -9,18 +9,19 @@ ROOT = Path(__file__).parent.parent
 # From the ground up: a room may import rooms of lower floors, and of its own floor.
 FLOORS = [
     {"types", "errors"},
-    {"canary", "contracts", "metadata"},
-    {"media", "registry", "where"},
-    {"brought", "clock", "database", "worker", "pool"},
-    {"evaluate", "hits", "ledger", "presets", "query", "selection"},
-    {"draft", "folders", "fusion", "ingest"},
+    {"calibration", "canary", "contracts", "metadata", "records"},
+    {"media", "picture", "registry", "timeline", "track", "where"},
+    {"asked", "brought", "clock", "database", "pool", "speech", "worker"},
+    {"words"},
+    {"evaluate", "hits", "ledger", "presets", "query", "scales", "selection"},
+    {"batches", "draft", "folders", "fusion", "ingest", "passages"},
     {"passport", "place", "retrieve"},
     {"assembly"},
     {"library"},
     {"check", "terminal"},
     {"cli"},
 ]
-PLUGINS = {"contracts", "errors", "media", "types"}
+PLUGINS = {"contracts", "errors", "media", "picture", "track", "types"}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from seehear.errors import LibraryDamaged
-from seehear.ledger import Entry, Known, Ledger, Outcome
+from seehear.ledger import Ledger
+from seehear.records import Entry, Known, Outcome
 from seehear.types import Collection, Route, Segment
 
 ROUTE = Route("visual", "colour", frozenset({"text"}))
@@ -35,7 +36,7 @@ def test_what_is_published_can_be_resolved(ledger: Ledger, tmp_path: Path) -> No
     ledger.publish([entry("a", "1")])
     segment, path = ledger.resolve(["a-1", "unknown"])["a-1"]
     assert (segment.source, segment.modality, segment.metadata) == ("a", "image", {"year": 2024, "width": 3})
-    assert path == tmp_path / "a"
+    assert path == str(tmp_path / "a")
 
 
 def test_a_replaced_file_leaves_garbage_until_it_is_swept(ledger: Ledger) -> None:

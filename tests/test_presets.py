@@ -21,7 +21,8 @@ def test_a_set_of_ones_own_passes_through() -> None:
 
 def test_one_encoder_is_a_set_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (route,) = model_set("dual:./clip").routes
+    route, read = model_set("dual:./clip").routes
+    assert (route.channel, read.channel, read.encoder) == ("visual", "text", route.encoder)
     assert route.encoder == f"dual:{tmp_path / 'clip'}"
     assert model_set(f"dual:{tmp_path}/clip/").routes[0].encoder == route.encoder
     assert model_set("dual:~nosuchperson/x").name.startswith("dual:/")

@@ -19,6 +19,7 @@ def _filled(library: Library, photos: Path) -> None:
 
 
 def found(library: Library, query: str | Query, **fields: object) -> list[str]:
+    fields = {"min_score": 0, **fields}
     return [Path(hit.source).stem for hit in library.retrieve(query, **fields)]  # type: ignore[arg-type]
 
 
@@ -34,7 +35,7 @@ def test_a_hit_says_why(library: Library) -> None:
     hit = library.retrieve("red", k=1)[0]
     (evidence,) = hit.evidence
     assert (evidence.channel, evidence.encoder, evidence.rank) == ("visual", COLOUR, 1)
-    assert evidence.similarity == pytest.approx(hit.score)
+    assert (evidence.similarity, evidence.score) == (pytest.approx(1.0), hit.score)
 
 
 @pytest.mark.parametrize("form", ["path", "string", "pil", "array"])
@@ -44,7 +45,7 @@ def test_a_picture_finds_itself(library: Library, photos: Path, form: str) -> No
     forms = {"path": path, "string": str(path), "pil": image, "array": np.asarray(image)}
     hits = library.retrieve(Query(image=forms[form]), k=1)
     assert hits[0].source == str(path)
-    assert hits[0].score > 0.999
+    assert hits[0].evidence[0].similarity > 0.999
 
 
 def test_words_and_a_picture_ask_together(library: Library, photos: Path) -> None:
@@ -66,15 +67,23 @@ def test_where_modalities_channels_and_min_score_narrow_down(library: Library) -
     assert found(library, "red", where={"name": "green"}) == ["green"]
     assert found(library, "red", modalities={"video"}) == []
     assert found(library, "red", modalities="image", channels=["visual"], k=1) == ["red"]
-    assert found(library, "red", min_score=0.9) == ["red"]
+    assert len(found(library, "red", min_score=0)) == 5
+    best = library.retrieve("red", k=1)[0].score
+    assert found(library, "red", min_score=best) == ["red"]
     assert found(library, "red", where={"name": "nobody"}) == []
 
 
 def test_a_retriever_keeps_its_settings(library: Library) -> None:
-    retriever = library.retriever(k=2, where={"name": "green"})
+    retriever = library.retriever(k=2, where={"name": "green"}, min_score=0)
     assert [Path(hit.source).stem for hit in retriever.retrieve("red")] == ["green"]
     assert len(library.retriever(k=2).retrieve("red")) == 2
     assert len(library.retriever(k=2).retrieve("red", k=4)) == 4
+
+
+def test_what_nothing_matches_gets_no_answer_unless_everything_is_asked_for(library: Library) -> None:
+    # Its colour is made of its letters, and is none of those that are there.
+    assert found(library, "an unrelated question", min_score=None) == []
+    assert len(found(library, "an unrelated question")) == 5
 
 
 @pytest.mark.parametrize(
@@ -127,4 +136,4 @@ def test_a_question_that_is_no_picture_says_so(library: Library, tmp_path: Path)
 
 def test_strange_words_are_words(library: Library) -> None:
     for words in ("\ud800", "\x00", "🎈" * 50, "'; DROP TABLE segments; --", "a\nb"):
-        assert len(library.retrieve(words, k=2)) == 2
+        assert len(library.retrieve(words, k=2, min_score=0)) == 2

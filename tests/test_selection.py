@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seehear.ledger import Entry, Known, Ledger, Outcome
+from seehear.ledger import Ledger
+from seehear.records import Entry, Known, Outcome
 from seehear.retrieve import Retriever
+from seehear.scales import Scales
 from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
 from seehear.types import Collection, Match, Segment, Text, segment_id
@@ -56,7 +58,9 @@ def many() -> tuple[Retriever, Counting, NDArray[np.float32]]:
         for n, (segment, row) in enumerate(zip(segments, rows, strict=True))
     )
     executor = ThreadPoolExecutor(1)
-    return Retriever(ledger, store, {route: encoder}, ("image",), None, executor), store, rows @ question  # type: ignore
+    scales = Scales(ledger, store, {route: encoder})
+    retriever = Retriever(ledger, store, {route: encoder}, ("image",), None, None, scales, executor)  # type: ignore
+    return retriever, store, rows @ question  # type: ignore
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_filter_finds_the_true_nearest_however_much_it_lets_through(
     half = float(np.median(similarities))
     held = [n for n in range(1000) if passes(n, similarities[n] > half)]
     best = sorted(held, key=lambda n: -similarities[n])[:10]
-    assert [hit.id for hit in retriever.retrieve("red", where=where)] == [str(n) for n in best]
+    assert [hit.id for hit in retriever.retrieve("red", where=where, min_score=0)] == [str(n) for n in best]
     if ways is not None:
         assert [among for _, among in store.asked] == ways
 
@@ -86,5 +90,5 @@ def test_a_filter_that_little_passes_names_it_to_the_store(
     retriever, store, _ = many
     (known,) = (one for one in retriever.ledger.sources() if one.key == "77")
     retriever.ledger.describe(known, {"only": True})
-    assert [hit.id for hit in retriever.retrieve("red", where={"only": True})] == ["77"]
+    assert [hit.id for hit in retriever.retrieve("red", where={"only": True}, min_score=0)] == ["77"]
     assert [among for _, among in store.asked] == [1]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seehear.errors import QueryError
-from seehear.ledger import Entry, Known, Ledger, Outcome
+from seehear.ledger import Ledger
+from seehear.records import Entry, Known, Outcome
 from seehear.types import Collection, Metadata, Route, Segment
 from seehear.where import DEEPEST, TERMS, condition
 

@@ -30,7 +30,7 @@ def talk(*jobs: dict[str, object]) -> list[bytes]:
 
 
 def job(path: Path, unless: str | None = None) -> dict[str, object]:
-    return {"key": "k", "path": os.fsencode(path).hex(), "unless": unless}
+    return {"key": "k", "path": os.fsencode(path).hex(), "unless": unless, "text": None}
 
 
 def test_pixels_follow_their_segment(tmp_path: Path) -> None:

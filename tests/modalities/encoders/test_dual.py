@@ -21,14 +21,16 @@ from tiny_checkpoints import DIM, FAMILIES, SIDE, change, tiny
 
 from seehear.contracts import Encoder
 from seehear.errors import EncoderError, MissingExtra
-from seehear.media import Limits, open_source, read_picture
+from seehear.media import Limits, open_source
 from seehear.modalities.encoders import families as rows_of_data
 from seehear.modalities.encoders.dual import Dual
+from seehear.picture import read_picture
 from seehear.testing import EncoderContract
 from seehear.types import Content, Needs, Picture, Text
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
-TEXTS = ["a red bicycle", "x", "Two DOGS on a beach, seen from far away!", "", "a " * 90 + "cat", "ümläuts and 漢字"]
+TEXTS = ["a red bicycle", "x", "Two DOGS on a beach, seen from far away!", "", "cats " * 12, "ümläuts and 漢字"]
+LONG = " ".join(f"cat {number} and dog {number % 7}," for number in range(30))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -220,7 +222,8 @@ class TestVectors:
 
 class TestTexts:
     def ids(self, encoder: Dual, *texts: str) -> Any:
-        return encoder._loaded().tokenize(texts)
+        texts_of = encoder._loaded().texts
+        return texts_of.padded([ids for parts in texts_of.parts(texts) for ids in parts])["input_ids"]
 
     def test_capitals_make_no_difference(self, loaded: Dual) -> None:
         one, other = loaded.embed([Text("a RED Bicycle"), Text("a red bicycle")], "query")
@@ -242,13 +245,40 @@ class TestTexts:
         change(folder / "tokenizer_config.json", padding_side="left")
         np.testing.assert_array_equal(self.ids(Dual(folder, device="cpu"), "a cat"), expected)
 
-    def test_a_long_text_is_cut_and_keeps_its_end_token(self, family: str, loaded: Dual) -> None:
-        long, longer = "cats " * 100, "cats " * 100 + "and dogs"
-        ids = self.ids(loaded, long, longer)
-        assert ids.shape == (2, {"clip": 77}.get(family, 64))
-        assert ids[0, -1] == {"clip": ids.max()}.get(family, 1)
-        np.testing.assert_array_equal(ids[0], ids[1])
-        assert np.isfinite(loaded.embed([Text(long)], "query")).all()
+    def test_a_long_text_is_the_mean_of_its_parts(self, family: str, loaded: Dual, made: Path) -> None:
+        import torch
+
+        reference = Reference(made / family, family)
+        ids, longest = reference.tokenizer(LONG, add_special_tokens=False).input_ids, reference.row.tokens
+        special = reference.tokenizer("").input_ids  # the end, and in `clip` the beginning before it
+        count = -(-len(ids) // (longest - len(special)))
+        assert count > 3
+        rows = []
+        for number in range(count):
+            part = [*special[:-1], *ids[len(ids) * number // count : len(ids) * (number + 1) // count], special[-1]]
+            filled = part + [reference.tokenizer.pad_token_id] * (longest - len(part))
+            with torch.no_grad():
+                rows.append(reference.model.get_text_features(torch.tensor([filled])).pooler_output[0].numpy())
+        units = np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+        given: list[Content] = [Text("a cat"), Text(LONG), Text("dogs")]
+        for role in ("query", "document"):
+            short, long, _ = loaded.embed(given, role)
+            assert least(units.mean(0)[None], long[None]) >= 0.99999
+            assert abs(float(np.linalg.norm(long)) - 1) < 1e-5
+            assert least(reference.texts(["a cat"]), short[None]) >= 0.99999
+
+    def test_the_end_of_a_long_text_counts(self, loaded: Dual) -> None:
+        first, other = loaded.embed([Text(LONG), Text(LONG + " 3 red bicycles on a beach")], "document")
+        assert float(first @ other) < 0.9999
+
+    def test_a_text_that_just_fits_is_whole(self, family: str, loaded: Dual) -> None:
+        room = {"clip": 75}.get(family, 63)
+        for letters, parts in ((room, 1), (room + 1, 2), (2 * room, 2), (2 * room + 1, 3)):
+            (found,) = loaded._loaded().texts.parts([",." * (letters // 2) + "," * (letters % 2)])
+            sizes = [len(ids) for ids in found]
+            assert len(found) == parts
+            assert max(sizes) - min(sizes) <= 1
+            assert sum(sizes) == letters + parts * {"clip": 2}.get(family, 1)
 
     def test_siglip_1_needs_sentencepiece_and_says_so(
         self, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,12 +18,24 @@ import pytest
 from PIL import Image
 
 from seehear.errors import EncoderError, MissingExtra
-from seehear.modalities.encoders import mini
-from seehear.modalities.encoders.mini import Mini, pinned, squared
+from seehear.modalities.encoders import ears, mini, tiny_whisper
+from seehear.modalities.encoders.ears import parts
+from seehear.modalities.encoders.mini import Mini, squared
+from seehear.modalities.encoders.pinned import located, pinned
 from seehear.testing import EncoderContract
-from seehear.types import Content, Picture, Text
+from seehear.types import Content, Picture, Text, Waveform
 
-HEAVY = {"PIL", "safetensors", "sentence_transformers", "tokenizers", "torch", "transformers"}
+HEAVY = {
+    "PIL",
+    "av",
+    "ctranslate2",
+    "faster_whisper",
+    "safetensors",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,12 @@ def photograph(name: str) -> Picture:
         image = image.convert("RGB")
         scale = 224 / min(image.size)
         return Picture(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
+
+
+def sound(seconds: float = 3.0) -> Waveform:
+    """A hiss at 16 kHz."""
+    samples = 0.2 * np.random.default_rng(3).standard_normal(round(16_000 * seconds))
+    return Waveform(samples.astype(np.float32), 16_000)
 
 
 def modules_after(code: str) -> set[str]:
@@ -145,9 +163,35 @@ class TestContents:
             loaded.embed([Picture(pixels)], "document")
 
     def test_a_kind_that_it_does_not_take_is_named(self, loaded: Mini) -> None:
-        sound = cast(Content, SimpleNamespace(kind="sound"))
-        with pytest.raises(TypeError, match="not sound"):
-            loaded.embed([Text("a bell"), sound], "document")
+        smell = cast(Content, SimpleNamespace(kind="smell"))
+        with pytest.raises(TypeError, match="text, image and audio, not smell"):
+            loaded.embed([Text("a bell"), smell], "document")
+
+    def test_words_a_picture_and_a_sound_may_come_together(self, loaded: Mini) -> None:
+        cat, hiss = photograph("chelsea.png"), sound()
+        rows = loaded.embed([hiss, Text("noise"), cat, Text("a cat")], "document")
+        similar = rows[[0, 2]] @ rows[[1, 3]].T  # hiss, cat against noise, a cat
+        assert similar.argmax(axis=1).tolist() == [0, 1]
+        np.testing.assert_array_equal(rows[0], loaded.embed([hiss], "document")[0])
+
+
+class TestNeeds:
+    def test_they_name_the_tokeniser_by_which_words_are_counted(self, loaded: Mini) -> None:
+        tokenizers = pytest.importorskip("tokenizers")
+        assert loaded.needs.tokenizer is not None
+        words = tokenizers.Tokenizer.from_file(loaded.needs.tokenizer)
+        words.no_padding()
+        assert words.encode("a cat").tokens == ["[CLS]", "a", "cat", "[SEP]"]
+        assert loaded.needs.tokens == 256
+
+    def test_a_sound_as_long_as_they_say_is_heard_in_one_part(self, loaded: Mini) -> None:
+        needs = loaded.needs
+        assert needs.rate == 16_000
+        assert len(parts(sound(needs.window))) == 1 < len(parts(sound(needs.window + 0.1)))
+
+    def test_they_are_known_where_no_package_of_weights_is_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(mini, "located", lambda package: located(f"no-{package}"))
+        assert Mini().needs.tokenizer is None
 
 
 class TestLoading:
@@ -162,10 +206,18 @@ class TestLoading:
         )
         assert modules_after(code) == {"safetensors", "tokenizers"}
 
+    def test_sounds_need_no_torch(self) -> None:
+        code = (
+            "import numpy as np; from seehear.modalities.encoders.mini import Mini; from seehear.types import Waveform;"
+            "Mini().embed([Waveform(np.zeros(16000, np.float32), 16000)], 'query')"
+        )
+        assert not {"torch", "transformers"} & modules_after(code)
+
     def test_a_picture_does_not_load_the_words(self) -> None:
         encoder = Mini()
         encoder.embed([Picture(np.zeros((224, 224, 3), np.uint8))], "document")
         assert encoder._words is None
+        assert encoder._ears is None
         assert encoder._sight is not None
 
     def test_threads_that_come_at_once_load_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +240,14 @@ class TestFingerprint:
             file.write(b"x")
         assert Mini(other).fingerprint != loaded.fingerprint
 
+    def test_it_changes_with_the_head_that_hears(self, tmp_path: Path, loaded: Mini) -> None:
+        other = tmp_path / "other.safetensors"
+        shutil.copy(ears.WEIGHTS, other)
+        assert Mini(hearing=other).fingerprint == loaded.fingerprint
+        with other.open("ab") as file:
+            file.write(b"x")
+        assert Mini(hearing=other).fingerprint != loaded.fingerprint
+
     def test_it_changes_with_the_preprocessing_and_the_networks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = {frozenset(Mini().fingerprint.items())}
         monkeypatch.setattr(mini, "PREPROCESSING", "another")
@@ -195,7 +255,9 @@ class TestFingerprint:
         for pins in ("MINILM", "EFFICIENTNET"):
             monkeypatch.setattr(mini, pins, {"file": pins})
             seen.add(frozenset(Mini().fingerprint.items()))
-        assert len(seen) == 4
+        monkeypatch.setattr(tiny_whisper, "FILES", {"model/model.bin": "another"})
+        seen.add(frozenset(Mini().fingerprint.items()))
+        assert len(seen) == 5
 
 
 class TestTrouble:

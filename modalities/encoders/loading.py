@@ -1,0 +1,103 @@
+"""Bringing networks of transformers into memory: with all their weights, on a device that is there, and quietly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from seehear.errors import EncoderError
+
+from .checkpoint import PACKAGES, Checkpoint
+from .extras import extra
+from .hub import AGAIN, read_json, why
+
+if TYPE_CHECKING:
+    import torch
+
+QUIET = Lock()  # what `quiet` changes belongs to the whole process
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The tokeniser, as transformers makes it of the checkpoint's files: EncoderError, MissingExtra."""
+    from transformers import AutoTokenizer
+
+    said = checkpoint.folder / "tokenizer_config.json"
+    named = str(read_json(checkpoint.address, said).get("tokenizer_class")) if said.is_file() else ""
+    needed = PACKAGES.get(named.removesuffix("Fast"), ())
+    with extra("clip", *needed):
+        for package in needed:
+            import_module(package)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # whatever a broken file makes of it
+        raise EncoderError(f"The tokeniser of {checkpoint.address.given} cannot be loaded ({why(error)}).") from error
+    tokenizer.padding_side = tokenizer.truncation_side = "right"  # some classes pad on the left if no file says where
+    return tokenizer
+
+
+def load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    """The network with all its weights, from safetensors only: EncoderError. None is ever made up."""
+    import transformers
+
+    given = checkpoint.address.given
+    try:
+        with quiet():
+            model, info = getattr(transformers, checkpoint.family.model).from_pretrained(
+                checkpoint.folder,
+                dtype=dtype,
+                attn_implementation=checkpoint.family.attention,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # to be told about them
+                output_loading_info=True,
+            )
+    except Exception as error:  # whatever a broken file makes of it
+        raise EncoderError(f"The weights of {given} cannot be loaded ({why(error)}): {AGAIN}") from error
+    for what in ("missing", "unexpected", "mismatched"):
+        if names := sorted(name if isinstance(name, str) else name[0] for name in info[f"{what}_keys"]):
+            raise EncoderError(
+                f"The weights of {given} do not fit its config.json: {len(names)} {what}, such as {names[0]}. "
+                "Get both files again from one place."
+            )
+    return model.eval()
+
+
+def choose_device(given: str | None, needed: Sequence[str]) -> torch.device:
+    """The device that was asked for (here or by SEEHEAR_DEVICE), or the fastest there is. Raises EncoderError.
+
+    `needed` is the extra, and its packages: MissingExtra.
+    """
+    with extra(*needed):
+        import torch
+
+    there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    asked = given or os.environ.get("SEEHEAR_DEVICE") or ("cuda" if "cuda:0" in there else there[-1])
+    if (asked if asked != "cuda" else "cuda:0") not in there:
+        raise EncoderError(
+            f"There is no device {asked!r} here, only {', '.join(there)}: say one of them as device=..., or as "
+            "SEEHEAR_DEVICE (for cuda, PyTorch must be installed with CUDA)."
+        )
+    return torch.device(asked)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to ourselves what transformers logs and draws while it loads: what matters of it becomes an error."""
+    logging: Any = import_module("transformers.utils.logging")
+    with QUIET:
+        level, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity(50)
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if drawn:
+                logging.enable_progress_bar()

@@ -1,0 +1,50 @@
+"""Files that are questions, decoded in the pool's processes: a picture, a sound, something said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from seehear.errors import MediaError
+from seehear.pool import Finished, Job, Piece, Pool
+from seehear.types import Content, Picture, Segment, Text, Waveform
+
+WINDOWS = 12
+"""Windows of a sound that are looked at, spread over it."""
+
+
+class Asked:
+    """Opens files to ask with. A file may kill the process that decodes it, and nothing else."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def picture(self, path: Path) -> Picture:
+        """Decode a picture. Raises MediaError."""
+        for _, content in self._pieces(path):
+            if isinstance(content, Picture):
+                return content
+        raise MediaError("there is no picture in it")
+
+    def sound(self, path: Path) -> list[Waveform]:
+        """Decode a sound, in windows; of a long one, some from all over it. Raises MediaError."""
+        found = [c for s, c in self._pieces(path) if s.channel == "sound" and isinstance(c, Waveform)]
+        if not found:
+            raise MediaError("nothing is heard in it")
+        return [found[n * len(found) // WINDOWS] for n in range(WINDOWS)] if len(found) > WINDOWS else found
+
+    def speech(self, path: Path) -> list[Waveform | Text]:
+        """Decode what may be said in a recording: stretches of speech, or its subtitles. Raises MediaError."""
+        found = [c for s, c in self._pieces(path) if s.channel == "speech" and not isinstance(c, Picture)]
+        if not found:
+            raise MediaError("nothing is said in it")
+        return found
+
+    def _pieces(self, path: Path) -> Iterator[tuple[Segment, Content]]:
+        with closing(self._pool.run([Job(path.name, path)])) as events:
+            for event in events:
+                if isinstance(event, Piece):
+                    yield event.segment, event.content
+                elif isinstance(event, Finished) and event.error:
+                    raise event.error
