@@ -1,7 +1,7 @@
 """Build the head that `mini` hears with, from labelled sounds and from what a teacher hears in everything audible.
 
     pip install -e ".[mini]" ai-edge-litert                  # the teacher's runtime
-    python cookbook/build_ears.py --data ../shared/data      # half an hour on an idle core
+    python cookbook/build_ears.py --data ../shared/data      # hears 8,000 sounds, some 0.1 s each
     python cookbook/measure_sounds.py --data ../shared/data  # how good it is on what was kept back
 
 A sound's vector is to be near the words for it. Two losses teach that to a small network on the features of Whisper's

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from seehear.errors import InputError
 from seehear.ledger import Ledger
+from seehear.media import is_sidecar
 from seehear.types import Channel, Metadata, Problem
 
 LEDGER, LOCK = "ledger.sqlite", "lock"
@@ -100,6 +101,8 @@ class Folders:
                 if name.startswith(".") or path in earlier:
                     continue
                 empty = False
+                if is_sidecar(path):
+                    continue  # it comes along with its recording
                 if _leads_out(path, top):
                     yield Problem(str(path), LEADS_OUT)
                 else:

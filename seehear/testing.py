@@ -33,7 +33,7 @@ class ColourEncoder:
     name = "colour"
     dim = 8
     takes: frozenset[Kind] = frozenset({"text", "image", "audio"})
-    needs = Needs(pixels=32)
+    needs = Needs(pixels=32, rate=16_000, window=5.0)
     fingerprint: Mapping[str, str] = MappingProxyType({"weights": "none", "preprocessing": "mean colour"})
 
     def __init__(self) -> None:

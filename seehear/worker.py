@@ -65,17 +65,17 @@ def _messages(
     job: dict[str, Any], modalities: list[Modality], needs: Needs, limits: Limits
 ) -> Iterator[tuple[dict[str, Any], memoryview | None]]:
     """What there is to say about one file: what it is, then its segments, the pixels or samples of each behind it."""
-    with _source(job, limits) as source:
-        modality = next((m for m in modalities if source.type in m.types), None)
-        if modality is None:
-            raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
-        opened = {"modality": modality.name, "content": source.content, "size": source.size}
-        yield {"event": "opened", **opened, "mtime_ns": source.mtime_ns, "settings": modality.settings}, None
-        if source.content == job["unless"]:
-            return
-        with warnings.catch_warnings(record=True) as raised:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", MediaNote)
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MediaNote)
+        with _source(job, limits) as source:
+            modality = next((m for m in modalities if source.type in m.types), None)
+            if modality is None:
+                raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
+            opened = {"modality": modality.name, "content": source.content, "size": source.size}
+            yield {"event": "opened", **opened, "mtime_ns": source.mtime_ns, "settings": modality.settings}, None
+            if source.content == job["unless"]:
+                return
             for piece in modality.segments(source, needs):
                 if piece is None:
                     yield {"event": "alive"}, None

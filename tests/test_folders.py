@@ -11,6 +11,8 @@ from PIL import Image
 
 from seehear import Library
 from seehear.errors import InputError
+from seehear.folders import Folders
+from seehear.ledger import Ledger
 
 OpenLibrary = Callable[..., Library]
 
@@ -141,3 +143,10 @@ def test_an_empty_name_is_not_the_current_folder(
     with pytest.raises(InputError, match="Not in this library"):
         library.remove("")
     assert len(keys(library)) == 5
+
+
+def test_a_transcript_beside_a_recording_is_no_file_of_its_own(tmp_path: Path) -> None:
+    for name in ("talk.wav", "talk.srt", "other.srt"):
+        (tmp_path / name).write_text("x")
+    folders = Folders(Ledger(Path(":memory:"), ()))
+    assert [file.below.name for file in folders.discover([tmp_path])] == ["other.srt", "talk.wav"]  # type: ignore[union-attr]

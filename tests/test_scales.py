@@ -1,0 +1,88 @@
+"""Scales are measured on what a library holds, kept, and measured anew as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from seehear import Library
+from seehear.scales import BANK, Scales, sentences
+from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
+from seehear.types import Collection, Match, Segment
+
+OpenLibrary = Callable[..., Library]
+SEEN = Collection(COLOUR, "visual", "image")
+
+
+def grown(library: Library, n: int, seed: int = 0) -> None:
+    """Let the ledger and the store hold n random pictures."""
+    from seehear.records import Entry, Known, Outcome
+
+    rows = np.random.default_rng(seed).normal(size=(n, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    segments = [Segment(f"s{k}", f"f/{k}", "image", "visual") for k in range(n)]
+    library._store.upsert(SEEN, segments, rows)
+    route = COLOUR_SET.routes[0]
+    library._ledger.publish(
+        Entry(Known(s.source, "f", b"x", "image", "", 1, 1, 1, "", {}, {}), [s], [Outcome(route, "done")])
+        for s in segments
+    )
+
+
+def test_a_scale_is_kept_shifted_and_measured_anew(library: Library, encoder: ColourEncoder) -> None:
+    scales = Scales(library._ledger, library._store, {COLOUR_SET.routes[0]: encoder})
+    grown(library, 100)
+    scales.refresh()
+    first = library._ledger.kept(f"null {COLOUR} visual image text")
+    grown(library, 110)
+    scales.refresh()
+    assert library._ledger.kept(f"null {COLOUR} visual image text") == first
+    grown(library, 200)
+    scales.refresh()
+    assert library._ledger.kept(f"null {COLOUR} visual image text") != first
+
+
+def test_the_best_of_an_unrelated_question_keeps_its_worth_while_the_library_grows(library: Library) -> None:
+    scales = library._scales
+    worth = []
+    for n in (30, 300, 3000):
+        grown(library, n)
+        scales.refresh()
+        rows = np.random.default_rng(9).normal(size=(40, 8)).astype(np.float32)
+        tops = [library._store.nearest(SEEN, row, 1) for row in rows]
+        worth.append(float(np.median([scales.rate(SEEN, frozenset({"image"}), top)[0] for top in tops])))
+    assert max(worth) - min(worth) < 1.5
+
+
+def test_what_was_kept_serves_the_next_process_without_the_encoder(library: Library, encoder: ColourEncoder) -> None:
+    grown(library, 50)
+    library._scales.refresh()
+    another = Scales(library._ledger, library._store, {})
+    assert another.rate(SEEN, frozenset({"text"}), [Match("s1", 0.9)]) == library._scales.rate(
+        SEEN, frozenset({"text"}), [Match("s1", 0.9)]
+    )
+
+
+def test_a_picture_that_is_asked_of_itself_does_not_count(library: Library) -> None:
+    grown(library, 20)
+    library._scales.refresh()
+    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("s1", 1.0)])
+    assert surprise > 1.0
+
+
+def test_nothing_found_is_rated_nothing(library: Library) -> None:
+    assert library._scales.rate(SEEN, frozenset({"text"}), []) == []
+
+
+def test_the_bank_is_of_many_different_sentences() -> None:
+    assert len(set(sentences())) == len(sentences()) >= BANK
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_library_of_a_few_things_has_scores_too(library: Library, n: int) -> None:
+    grown(library, n)
+    library._scales.refresh()
+    for kind in ("text", "image"):
+        assert np.isfinite(library._scales.rate(SEEN, frozenset({kind}), [Match("s0", 0.5)])).all()  # type: ignore[arg-type]
