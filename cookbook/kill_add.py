@@ -59,7 +59,8 @@ def add(files: list[str], library: str, log: str, models: str, batch: int, hold:
             signal.pause()
 
     def embed(really: Any, contents: list[Any], role: str) -> Any:
-        note("embedded", len(contents))
+        if role == "document":
+            note("embedded", len(contents))
         return really(contents, role)
 
     encoders = {route.encoder: build(route.encoder) for route in MODELS[models].routes}
@@ -96,9 +97,9 @@ def faults(folder: str, models: ModelSet, content: dict[str, str]) -> dict[str, 
     with Library.open(folder, models=models) as library:
         paths, segments = held(library), library.info()["segments"]
         for path in content:
-            hits = library.retrieve(Query(image=path), k=2 + copies[content[path]])
-            mine = [hit.score for hit in hits if hit.source == path]
-            wrong += len(mine) != 1 or mine[0] <= 0.999 or hits[0].score - mine[0] > TIE
+            hits = library.retrieve(Query(image=path), k=2 + copies[content[path]], min_score=0)
+            mine = [hit.evidence[0].similarity for hit in hits if hit.source == path]
+            wrong += len(mine) != 1 or mine[0] <= 0.999 or hits[0].evidence[0].similarity - mine[0] > TIE
         again = library.add(list(content)).embedded
     ledger, store = Ledger(Path(folder) / LEDGER, models.routes), load("chroma")(Path(folder) / "chroma")
     known = {name for source in ledger.sources() for ids in ledger.segment_ids(source.key).values() for name in ids}

@@ -23,6 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 import wave
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -34,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.contracts import Transcriber
+from seehear.errors import MediaNote
 from seehear.media import Limits, open_source
 from seehear.modalities.audio import AudioModality
 from seehear.modalities.decoding import BEAM, hear_converted
@@ -82,7 +84,8 @@ def written(samples: Array, path: Path) -> Path:
 
 def stretches(path: Path) -> list[Waveform]:
     """What of a file a library would have transcribed."""
-    with open_source(path, path.name, Limits()) as source:
+    with open_source(path, path.name, Limits()) as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore", MediaNote)  # that nothing is heard in silence
         pieces = AudioModality(Limits()).segments(source, Needs(speech=True))
         return [piece[1] for piece in pieces if piece and isinstance(piece[1], Waveform)]
 

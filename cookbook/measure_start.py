@@ -88,8 +88,8 @@ def steps(words: str, library: str, began: float, heavy: list[str]) -> None:
         from seehear.fusion import fuse
         from seehear.hits import Hits
 
-        seen = retriever.ledger.resolve([match.id for match in matches])
-        found = [(match, *seen[match.id]) for match in matches if match.id in seen]
+        surprises = retriever.scales.rate(collection, frozenset({"text"}), matches)
+        found = retriever.resolved(matches, surprises)
         Console(stderr=True).print(Hits(fuse({collection: found})[: retriever.k]))
         mark("resolve and print")
     mark("close the library")

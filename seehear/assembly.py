@@ -24,10 +24,9 @@ def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Pass
     for name in names:
         chosen = given.get(name) or passport.pinned(name)
         encoder = build(chosen) if isinstance(chosen, str) else chosen
-        # Not hasattr, which would ask a checkpoint that may be gone what it takes.
-        lacks = [one for one in ("embed", "takes") if one not in dir(encoder)]
+        lacks = next((one for one in ("embed", "takes") if not _has(encoder, one)), None)
         if lacks or isinstance(encoder, type):
-            what = f"it has no {lacks[0]}" if lacks else "it is a class, not one of its objects"
+            what = f"it has no {lacks}" if lacks else "it is a class, not one of its objects"
             raise InputError(f"{chosen!r} is no encoder: {what} (see seehear/contracts.py).")
         made[name] = Watched(encoder, name, passport)
     for route in models.routes:
@@ -41,6 +40,13 @@ def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Pass
                 f"with {' and '.join(sorted(route.answers))}."
             )
     return {route: made[route.encoder] for route in models.routes}
+
+
+def _has(encoder: Any, name: str) -> bool:
+    try:
+        return hasattr(encoder, name)
+    except EncoderError:  # what a model takes that is gone nobody knows
+        return True
 
 
 def transcriber(models: ModelSet, given: str | Transcriber | None, remembered: str | None) -> Transcriber | None:

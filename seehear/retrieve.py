@@ -63,7 +63,7 @@ class Retriever:
         for route, (vector, kinds) in self._vectors(asked, contents).items():
             for collection in self._collections(route, asked):
                 matches = self._nearest(self._by_vector(collection, vector), collection, wanted, condition)
-                lists[collection] = self._resolved(matches, self.scales.rate(collection, kinds, matches))
+                lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
         if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
             lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, wanted)
         # What several kinds of parts pull towards, or away from, has no null of its own.
@@ -128,7 +128,7 @@ class Retriever:
                     return self.ledger.words.nearest(of, question, k, among)
 
                 matches = self._nearest(nearest, collection, k, condition)
-                lists[collection] = self._resolved(matches, self.scales.rate(collection, frozenset({"text"}), matches))
+                lists[collection] = self.resolved(matches, self.scales.rate(collection, frozenset({"text"}), matches))
         return lists
 
     def _nearest(self, nearest: Nearest, collection: Collection, k: int, condition: Condition | None) -> list[Match]:
@@ -160,7 +160,8 @@ class Retriever:
         published = self.ledger.published([match.id for match in matches])
         return [match for match in matches if match.id in published]
 
-    def _resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
+    def resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
+        """The rows of a ranked list, with the segments that they stand for."""
         seen = self.ledger.resolve([match.id for match in matches])
         rated = enumerate(zip(matches, surprises, strict=True), 1)
         return [Found(match, rank, surprise, *seen[match.id]) for rank, (match, surprise) in rated if match.id in seen]
