@@ -156,7 +156,8 @@ def _search(given: argparse.Namespace) -> int:
     elif hits:
         console().print(hits)
     else:
-        console().print("Nothing was found.")
+        hint = "" if given.min_score is not None else " --min-score 0 shows what comes nearest."
+        console().print(f"Nothing was found.{hint}")
     return 0
 
 
