@@ -70,7 +70,10 @@ def test_metadata_is_given_and_asked_for(run: Run, photos: Path) -> None:
     run("add", photos / "red.png", "--meta", "year=2024", "--meta", "by=ann")
     run("add", photos / "blue.png", "--meta", "year=2023", "--meta", "by=[1]")
     assert "blue.png" in run("search", "red", "--min-score", "0", "--where", "year=2023", "--where", "by=[1]")[1]
-    assert run("search", "red", "--where", "year=2022")[1] == "Nothing was found. --min-score 0 shows what comes nearest.\n"
+    assert (
+        run("search", "red", "--where", "year=2022")[1]
+        == "Nothing was found. --min-score 0 shows what comes nearest.\n"
+    )
 
 
 def test_filters_compare_and_dates_are_asked_for(run: Run, photos: Path) -> None:
