@@ -1,7 +1,6 @@
 """The sound of a recording, decoded with FFmpeg's libraries (PyAV): float32 mono, at every rate at once, in one pass.
 
-Runs in the decoding processes. Only the demuxer that the sniffed type names is tried, and it can open nothing but the
-file that is open already. What comes out is continuous: gaps in the timestamps are silence, overlaps are cut.
+Runs in the decoding processes. What comes out is continuous: gaps in the timestamps are silence, overlaps are cut.
 """
 
 from __future__ import annotations
@@ -9,17 +8,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Discard
 from numpy.typing import NDArray
 
+from seehear.container import only, opened, zero
 from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia
-from seehear.media import AUDIO_TYPES, VIDEO_TYPES
+from seehear.media import AUDIO_TYPES
 from seehear.timeline import Block, Line, framed, resample
 from seehear.types import Passage, Source, Waveform
 
@@ -39,11 +37,9 @@ def blocks(source: Source, rates: Collection[int]) -> Iterator[Block]:
     Memory does not grow with the length. The mean of the channels is heard; of several tracks the default one. Raises
     UnsupportedMedia where there is no sound, DamagedMedia, MediaTooLarge; warns MediaNote of what is odd.
     """
-    with _opened(source) as container:
+    with opened(source) as container:
         stream = _chosen(container)
-        # These keep a line of time of their own; elsewhere time begins with the first thing that is heard or seen.
-        timed = any(name in container.format.name for name in ("avi", "matroska", "mov"))
-        line = Line(rates, 0.0 if timed else (container.start_time or 0) / av.time_base)
+        line = Line(rates, zero(container))
         frames = _Frames(container, stream)
         for frame in frames:
             rate = frame.sample_rate
@@ -65,15 +61,13 @@ def blocks(source: Source, rates: Collection[int]) -> Iterator[Block]:
 
 def subtitles(source: Source) -> list[Passage]:
     """Embedded subtitles that are text, as they stand, tags and all; the default ones of several, else the first."""
-    with _opened(source) as container:
+    with opened(source) as container:
         found = [s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in SUBTITLES]
         whole = [s for s in found if not s.disposition & s.disposition.forced] or found
         if not whole:
             return []
         stream = next((s for s in whole if s.disposition & s.disposition.default), whole[0])
-        for other in container.streams:
-            if other is not stream:
-                other.discard = Discard.all
+        only(container, stream)
         passages: list[Passage] = []
         for packet in container.demux(stream):
             if packet.pts is None or packet.duration is None or packet.time_base is None:
@@ -96,45 +90,6 @@ def resampled(waveform: Waveform, rate: int) -> Waveform:
     return Waveform(np.concatenate(pieces), rate)
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[InputContainer]:
-    """The file as its own demuxer sees it; whatever goes wrong inside is a MediaError."""
-    file = _File(source.file)
-    demuxer = AUDIO_TYPES.get(source.type) or VIDEO_TYPES[source.type]
-    options = {"protocol_whitelist": "none"}
-    try:
-        with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:
-            yield container
-    except (DamagedMedia, MediaTooLarge, UnsupportedMedia):
-        raise
-    except MemoryError as error:
-        raise MediaTooLarge("decoding it takes more memory than there is") from error
-    except Exception as error:  # PyAV raises many kinds for what a broken file makes of FFmpeg
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DamagedMedia(f"it is damaged or cut short ({reason})") from error
-
-
-class _File:
-    """The open file, which refuses a seek to nowhere in FFmpeg's way: of an exception PyAV prints a traceback."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self.read = file.read
-        self.tell = file.tell
-        self._seek = file.seek
-
-    def seek(self, offset: int, whence: int) -> int:
-        try:
-            return self._seek(offset, whence)
-        except (OSError, ValueError):
-            return -1
-
-
-def _nothing_else(url: str, *_: Any) -> Any:
-    """What FFmpeg is told when a file asks for another file, or for an address."""
-    raise PermissionError(f"it may not open {url!r}")
-
-
 def _chosen(container: InputContainer) -> Any:
     """The track that is heard; all others are passed over unread."""
     streams = [s for s in container.streams.audio if s.codec_context is not None]
@@ -144,9 +99,7 @@ def _chosen(container: InputContainer) -> Any:
     if len(streams) > 1:
         place = streams.index(chosen) + 1
         warnings.warn(f"it has {len(streams)} tracks of sound; track {place} is heard", MediaNote, stacklevel=3)
-    for other in container.streams:
-        if other is not chosen:
-            other.discard = Discard.all
+    only(container, chosen)
     channels, rate = chosen.codec_context.channels, chosen.codec_context.sample_rate
     if channels > CHANNELS:
         raise MediaTooLarge(f"it claims {channels:,} channels of sound, more than the limit of {CHANNELS}")

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"types", "errors"},
     {"calibration", "canary", "contracts", "metadata", "records"},
-    {"media", "picture", "registry", "timeline", "track", "where"},
+    {"container", "media", "picture", "registry", "timeline", "track", "where"},
     {"asked", "brought", "clock", "database", "pool", "speech", "worker"},
     {"words"},
     {"evaluate", "hits", "ledger", "presets", "query", "scales", "selection"},
