@@ -41,12 +41,13 @@ def cues(data: bytes, suffix: str) -> list[Passage]:
 
 
 def decoded(data: bytes) -> str:
-    """Text of any likely encoding: UTF-8, UTF-16 where it says so, else Windows-1252."""
+    """Text of any likely encoding: UTF-8, UTF-16 where it says so, else Windows-1252. Warns MediaNote of the last."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
+        _note("the transcript is not UTF-8 and was read as Windows-1252: letters may be wrong; save it as UTF-8")
         return data.decode("cp1252", "replace")
 
 
@@ -56,7 +57,7 @@ def passages(found: Iterable[Passage]) -> list[Passage]:
     swapped = dropped = 0
     for number, cue in enumerate(found):
         if number == CUES:
-            _note(f"of its transcript the first {CUES:,} entries are read")
+            _note(f"of the transcript the first {CUES:,} entries are read")
             break
         start, end = min(cue.start, cue.end), max(cue.start, cue.end)
         if not (math.isfinite(cue.start + cue.end) and start >= 0 and end <= LATEST):
@@ -67,7 +68,7 @@ def passages(found: Iterable[Passage]) -> list[Passage]:
     if dropped or swapped:
         said = [f"{dropped:,} without a sane time are left out"] * bool(dropped)
         said += [f"of {swapped:,} start and end are swapped"] * bool(swapped)
-        _note(f"of the entries of its transcript {' and '.join(said)}")
+        _note(f"of the entries of the transcript {' and '.join(said)}")
     return list(_joined(_plain(sorted(kept, key=lambda cue: cue.start))))
 
 
@@ -110,18 +111,20 @@ def _whisper(text: str) -> Iterator[Passage]:
         written = json.loads(text)
         language = written.get("language")
         for each in written["segments"]:
-            words = tuple(_words(each.get("words")))
+            text, words = each.get("text"), tuple(_words(each.get("words")))
+            text = text if isinstance(text, str) else ""  # an entry that says nothing is left out
             named = language if isinstance(language, str) and len(language) == 2 else None
-            yield Passage(_number(each.get("start")), _number(each.get("end")), str(each.get("text")), words, named)
+            yield Passage(_number(each.get("start")), _number(each.get("end")), text, words, named)
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        _note("its transcript is damaged")
+        _note("the transcript is damaged")
 
 
 def _words(written: Any) -> Iterator[Word]:
     for each in written if isinstance(written, list) else ():
         if isinstance(each, dict):
             start, end = _number(each.get("start")), _number(each.get("end"))
-            text = str(each.get("word", each.get("text", ""))).strip()
+            text = each.get("word", each.get("text"))
+            text = text.strip() if isinstance(text, str) else ""
             if text and 0 <= start <= end <= LATEST:
                 yield Word(text, start, end)
 

@@ -18,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
 from seehear.errors import DamagedMedia, EncoderError, MediaNote, MediaTooLarge
 from seehear.media import Limits
 from seehear.types import Content, Needs, Segment, Source, Text, segment_id
@@ -172,8 +174,6 @@ def _characters(source: Source, codec: str) -> Iterator[str]:
 @lru_cache(maxsize=8)
 def cutter(markdown: bool, needs: Needs) -> Cut:
     """How texts are cut for the encoders of a library. Raises EncoderError for a tokeniser that is none."""
-    from semantic_text_splitter import MarkdownSplitter, TextSplitter
-
     kind: Any = MarkdownSplitter if markdown else TextSplitter
     tokens = min(needs.tokens or TOKENS, TOKENS)
     widest = (CHARACTERS if needs.tokenizer is None else WIDEST) * tokens

@@ -24,7 +24,7 @@ from .decoding import BEAM, Heard, codes_of_converted, codes_of_original, hear_c
 from .encoders import tiny_whisper
 from .encoders.extras import extra
 from .sentences import passages
-from .weights import FASTER, OPENAI, Converted, Original
+from .weights import FASTER, OPENAI, Converted, Original, installed
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -116,7 +116,8 @@ class TinyEn:
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Weights, backend and options."""
+        """Weights, backend and options. Raises MissingExtra."""
+        installed("mini", "ctranslate2", "faster_whisper", tiny_whisper.PACKAGE.replace("-", "_"))
         weights = tiny_whisper.FILES["model/model.bin"]
         return _fingerprint(self.name, "CTranslate2", weights, tiny_whisper.PRECISION)
 

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -24,9 +25,18 @@ OPENAI = ("whisper", "whisper", "torch", "tiktoken", "numba", "more_itertools", 
 """The extra, and its packages."""
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 TAKEN = (*NEEDED, "preprocessor_config.json", "vocabulary.*")
+SAVED = (b"PK", b"\x80")  # how a file begins that PyTorch wrote: a ZIP archive, or, long ago, a pickle
 PATIENCE = 20.0  # seconds to wait for a server that is asked for a size
 
 log = logging.getLogger("seehear")
+
+
+def installed(name: str, *packages: str) -> None:
+    """Look for the packages of an extra without importing any, which takes seconds. Raises MissingExtra."""
+    with extra(name, *packages):
+        for package in packages:
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
 
 def path_of(model: str | Path) -> Path | None:
@@ -91,7 +101,8 @@ class Converted:
         return folder
 
     def digest(self) -> str | None:
-        """One SHA-256 of all files that decide the text; None while they are not here."""
+        """One SHA-256 of all files that decide the text; None while they are not here. Raises as `here`."""
+        installed(*FASTER)
         folder = self.here()
         if folder is None:
             return None
@@ -125,6 +136,9 @@ class Original:
                 )
             if not self.path.is_file():
                 raise EncoderError(f"There is no file {self.given}; write a model's name without a path.")
+            with self.path.open("rb") as file:
+                if not file.read(2).startswith(SAVED):
+                    raise EncoderError(f"{self.given} is no checkpoint of openai-whisper: PyTorch did not write it.")
             return str(self.path)
         url = self._url()
         if not (_whisper_cache() / Path(url).name).is_file():
@@ -145,7 +159,8 @@ class Original:
         )
 
     def digest(self) -> str | None:
-        """SHA-256 of the file: that which a name stands for is known without having it."""
+        """SHA-256 of the file: that which a name stands for is known without having it. Raises as `fetched`."""
+        installed(*OPENAI)
         if self.path:
             return digest(Path(self.fetched()))
         return self._url().split("/")[-2]

@@ -32,7 +32,19 @@ class Asked:
         found = [c for s, c in self._pieces(path) if s.channel == "sound" and isinstance(c, Waveform)]
         if not found:
             raise MediaError("nothing is heard in it")
-        return [found[n * len(found) // WINDOWS] for n in range(WINDOWS)] if len(found) > WINDOWS else found
+        return _spread(found)
+
+    def part(self, path: Path) -> list[Picture] | list[Waveform]:
+        """Decode what may be a picture or a sound: the one, or the other in windows. Raises MediaError."""
+        found: list[Waveform] = []
+        for segment, content in self._pieces(path):
+            if isinstance(content, Picture):
+                return [content]
+            if segment.channel == "sound" and isinstance(content, Waveform):
+                found.append(content)
+        if not found:
+            raise MediaError("there is no picture in it, and nothing is heard")
+        return _spread(found)
 
     def speech(self, path: Path) -> list[Waveform | Text]:
         """Decode what may be said in a recording: stretches of speech, or its subtitles. Raises MediaError."""
@@ -48,3 +60,8 @@ class Asked:
                     yield event.segment, event.content
                 elif isinstance(event, Finished) and event.error:
                     raise event.error
+
+
+def _spread(found: list[Waveform]) -> list[Waveform]:
+    """Some windows from all over a long sound."""
+    return [found[n * len(found) // WINDOWS] for n in range(WINDOWS)] if len(found) > WINDOWS else found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,7 +13,7 @@ import numpy as np
 
 from seehear.asked import Asked
 from seehear.clock import span
-from seehear.errors import MediaError, QueryError
+from seehear.errors import InputError, MediaError, QueryError
 from seehear.speech import Speech
 from seehear.types import Channel, Content, Modality, Picture, Query, Text, Waveform
 from seehear.where import Condition, condition, joined
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 TEXT_MAX = 10_000
 """Characters of a question: beyond this somebody pasted a book."""
+RATES = (1_000, 768_000)
+"""Hz that a sound may have, as in `seehear.track`, which brings FFmpeg: questions in words must not wait for that."""
+QUIET, PART = 10 ** (-60 / 20), 0.1
+"""RMS of the loudest stretch of a sound below which it is silence, and seconds of a stretch, as where files are cut; a
+sound that is shorter than one says nothing, and a resampler may make nothing of it."""
 
 
 def build(query: str | Query, given: dict[str, Any]) -> Query:
@@ -38,6 +44,8 @@ def build(query: str | Query, given: dict[str, Any]) -> Query:
     least = 0.0 if query.min_score is None else query.min_score
     if not isinstance(least, (int, float)) or not 0 <= least <= 1:
         raise QueryError(f"min_score is a number from 0 to 1, not {query.min_score!r}.")
+    if query.per_source is not None:
+        count(query.per_source, "per_source")
     return replace(
         query,
         channels=_subset(query.channels, "channels", get_args(Channel)),
@@ -53,10 +61,10 @@ def filters(query: Query) -> Condition | None:
     return joined("AND", asked) if asked else None
 
 
-def count(k: int) -> int:
+def count(k: int, name: str = "k") -> int:
     """Check how many hits are wanted. Raises QueryError."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise QueryError(f"k is how many hits you want, 1 or more, not {k!r}.")
+        raise QueryError(f"{name} is how many hits you want, 1 or more, not {k!r}.")
     return int(k)
 
 
@@ -66,10 +74,11 @@ def heard(query: Query, asked: Asked, speech: Speech | None) -> tuple[Query, str
         return query, None
     if speech is None:
         raise QueryError("The models of this library write down no speech; ask in words.")
-    if isinstance(query.voice, Waveform):
-        said = speech.words([_waveform(query.voice)])
-    else:
-        said = speech.words(_opened(query.voice, asked.speech))
+    spoken = [_waveform(query.voice)] if isinstance(query.voice, Waveform) else _opened(query.voice, asked.speech)
+    try:
+        said = speech.words(spoken)
+    except InputError as error:  # a transcriber knows of no questions
+        raise QueryError(str(error)) from error
     if not said:
         raise QueryError(f"No words are heard in {_named(query.voice)}.")
     return replace(query, text=" ".join(filter(None, (query.text, said))), voice=None), said
@@ -83,29 +92,50 @@ def parts(query: Query, asked: Asked) -> list[tuple[Content, float]]:
     if query.image is not None:
         found.append((_picture(query.image, asked), 1.0))
     if query.audio is not None:
-        sounds = [query.audio] if isinstance(query.audio, Waveform) else _opened(query.audio, asked.sound)
-        found += [(_waveform(sound), 1.0 / len(sounds)) for sound in sounds]
+        sounds = [_sound(query.audio)] if isinstance(query.audio, Waveform) else _opened(query.audio, asked.sound)
+        found += [(sound, 1.0 / len(sounds)) for sound in sounds]
     for sign, more in ((1.0, query.plus), (-1.0, query.minus)):
         for part, weight in _weighted(more):
-            found.append((_content(part, asked), sign * weight))
+            contents = _contents(part, asked)
+            found += [(content, sign * weight / len(contents)) for content in contents]
     if not any(weight > 0 for _, weight in found):
         raise QueryError("The question is empty. Ask in words, or with a picture or a sound.")
     return found
 
 
-def _content(part: Any, asked: Asked) -> Content:
+def _contents(part: Any, asked: Asked) -> Sequence[Content]:
+    """What one of `plus` or `minus` is, several windows of sound at most; what is in a file the file tells."""
     if isinstance(part, str):
-        return _words(part)
-    return _waveform(part) if isinstance(part, Waveform) else _picture(part, asked)
+        return [_words(part)]
+    if isinstance(part, os.PathLike):
+        return _opened(part, asked.part)
+    return [_sound(part) if isinstance(part, Waveform) else _picture(part, asked)]
+
+
+def _sound(given: Waveform) -> Waveform:
+    """A sound that can be heard: silence is like every other silence, and finds nothing but noise."""
+    sound = _waveform(given)
+    edges = np.arange(0, len(sound.samples), int(PART * sound.rate))
+    lengths = np.diff(edges, append=len(sound.samples))
+    if np.sqrt((np.add.reduceat(np.square(sound.samples.clip(-1, 1)), edges) / lengths).max()) < QUIET:
+        raise QueryError("The sound cannot be the question: nothing is heard in it.")
+    return sound
 
 
 def _waveform(given: Waveform) -> Waveform:
     samples = given.samples
     if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
         raise QueryError("The samples of a Waveform are float32, (samples,), mono, at least one.")
-    if not np.isfinite(samples).all() or not isinstance(given.rate, int) or given.rate < 1:
-        raise QueryError("A Waveform has finite samples, and a rate in Hz.")
-    return given
+    if not np.isfinite(samples).all():
+        raise QueryError("A Waveform has finite samples.")
+    if not isinstance(given.rate, numbers.Integral) or not RATES[0] <= given.rate <= RATES[1]:
+        raise QueryError(
+            f"The rate of a Waveform is {RATES[0]:,} to {RATES[1]:,} samples per second, not {given.rate!r}."
+        )
+    sound = Waveform(samples, int(given.rate))
+    if sound.seconds < PART:
+        raise QueryError(f"A sound to ask with has {PART} s at least.")
+    return sound
 
 
 def _opened(given: Any, open_: Callable[[Path], T]) -> T:
@@ -128,7 +158,7 @@ def _named(given: Any) -> str:
 
 def _weighted(more: Any) -> Iterator[tuple[Any, float]]:
     if isinstance(more, (str, bytes)) or not isinstance(more, Iterable):
-        raise QueryError("plus and minus are lists of words, pictures, Waveforms or pairs (part, weight).")
+        raise QueryError("plus and minus are lists of words, pictures, sounds or pairs (part, weight).")
     for part in more:
         one, weight = part if isinstance(part, tuple) and len(part) == 2 else (part, 1.0)
         if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from seehear.contracts import Transcriber
 from seehear.errors import InputError
 from seehear.types import Segment, Text, Waveform, segment_id
+
+RATE = 16_000
+"""Hz that a transcriber is given."""
+LONGEST, PART = 28.0, 0.2
+"""Seconds of a spoken question that a transcriber is given at once, for none need take more than 30; and seconds of the
+quiet in the middle of which a longer one is cut."""
 
 
 class Speech:
     """A transcriber at work for one library."""
 
     def __init__(self, transcriber: Transcriber, language: str | None = None) -> None:
-        """`language` is ISO 639-1; None to find out. Raises InputError for one that the transcriber lacks."""
-        known = transcriber.languages
-        if language is not None and known is not None and language not in known:
-            raise InputError(
-                f"{transcriber.name} understands {', '.join(sorted(known))}, not {language!r}. Make a library with "
-                "another transcriber, such as faster-whisper:base."
-            )
-        self._transcriber, self._language = transcriber, language
+        """`language` is ISO 639-1, in letters of any size; None to find out.
+
+        Raises InputError for what is no code, or one of a language that the transcriber lacks.
+        """
+        self._transcriber, self._language = transcriber, None if language is None else _code(transcriber, language)
 
     def passages(self, stretch: Segment, waveform: Waveform, same: tuple[str, str], first: int) -> list[Segment]:
         """What is said in a stretch, as segments of its file, each with its language as metadata, if that is known.
@@ -53,5 +59,37 @@ class Speech:
             if isinstance(stretch, Text):
                 said.append(stretch.text)
             else:
-                said += [passage.text for passage in self._transcriber.transcribe(stretch, self._language)]
+                for piece in _pieces(stretch):
+                    said += [passage.text for passage in self._transcriber.transcribe(piece, self._language)]
         return " ".join(" ".join(said).split())
+
+
+def _code(transcriber: Transcriber, language: str) -> str:
+    """The code of a language as transcribers know it."""
+    known, code = transcriber.languages, str(language).lower()
+    if known is not None and code in known:
+        return code
+    if not re.fullmatch("[a-z]{2,3}", code):  # the few languages that have no code of two letters have one of three
+        raise InputError(f"{language!r} is no code: languages are given as ISO 639-1 codes, such as en.")
+    if known is not None:
+        raise InputError(
+            f"{transcriber.name} understands {', '.join(sorted(known))}, not {language!r}. Name another transcriber, "
+            "such as faster-whisper:base."
+        )
+    return code
+
+
+def _pieces(sound: Waveform) -> Iterator[Waveform]:
+    """A sound in pieces that a transcriber takes; a long one is cut where the second half of each is quietest."""
+    from seehear.track import resampled  # whoever never speaks need not wait for FFmpeg
+
+    samples, rate = sound.samples, sound.rate
+    longest, part = int(LONGEST * rate), int(PART * rate)
+    count = longest // 2 // part
+    while len(samples) > longest:
+        begin = longest - count * part
+        energy = np.square(samples[begin:longest].reshape(count, part)).sum(axis=1)
+        cut = begin + int(energy.argmin()) * part + part // 2
+        yield resampled(Waveform(samples[:cut], rate), RATE)
+        samples = samples[cut:]
+    yield resampled(Waveform(samples, rate), RATE)

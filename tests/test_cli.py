@@ -11,11 +11,15 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from PIL import Image
+from recordings import tone, write
+from spoken import spoken
 
-from seehear import presets
+from seehear import ModelSet, presets
 from seehear.cli import main
-from seehear.testing import COLOUR_SET
+from seehear.testing import COLOUR, COLOUR_SET
+from seehear.types import Route
 
+SETS = presets.SETS
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -55,6 +59,95 @@ def test_a_picture_can_be_the_question(run: Run, photos: Path) -> None:
     status, out, _ = run("search", "--image", photos / "blue.png", "-k", "1")
     assert status == 0
     assert "blue.png" in out
+
+
+@pytest.fixture
+def sounds(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two recordings, one loud; in the place of mini a set that hears, and writes down how loud it is."""
+    answers = frozenset({"text", "audio"})
+    routes = (Route("sound", COLOUR, answers), Route("speech", COLOUR, answers))
+    heard = ModelSet("mini", routes, ("audio",), "seehear.testing:LoudnessTranscriber")
+    monkeypatch.setattr(presets, "SETS", MappingProxyType({"mini": heard}))
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    said = spoken("My name is John. I live in New York.")
+    for name, level in (("low", 0.1), ("high", 1.0)):
+        write(folder / f"{name}.wav", level * said.samples, rate=said.rate)
+    return folder
+
+
+def test_a_sound_can_be_the_question(run: Run, sounds: Path) -> None:
+    run("add", sounds)
+    for name in ("low", "high"):
+        found = run("search", "--audio", sounds / f"{name}.wav", "--channel", "sound", "-k", "1", "--json")
+        assert found[0] == 0
+        assert [Path(hit["source"]).stem for hit in json.loads(found[1])] == [name]
+
+
+def test_a_question_can_be_spoken_and_what_was_heard_is_said(run: Run, sounds: Path) -> None:
+    run("add", sounds)
+    status, out, err = run("search", "--voice", sounds / "low.wav", "-k", "1", "--min-score", "0", "--json")
+    assert status == 0
+    (hit,) = json.loads(out)
+    assert err == f"heard: {hit['text']}\n"
+    assert hit["text"].startswith("as loud as ")
+    assert Path(hit["source"]).stem == "low"
+
+
+def test_mini_hears_words(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presets, "SETS", SETS)
+    said = spoken("The train to London leaves at noon. Please bring your ticket.")
+    talk = write(tmp_path / "talk.wav", said.samples, rate=said.rate)
+    assert run("add", talk, "--language", "EN")[0] == 0
+    asked = spoken("Where is the train to London?")
+    question = write(tmp_path / "question.wav", asked.samples, rate=asked.rate)
+    status, out, err = run(
+        "search", "--voice", question, "--channel", "speech", "-k", "1", "--min-score", "0", "--json"
+    )
+    assert status == 0
+    assert "train to London" in err
+    (hit,) = json.loads(out)
+    assert hit["text"].startswith("The train to London leaves at noon")
+    assert hit["metadata"]["language"] == "en"
+
+
+@pytest.mark.parametrize("option", ["--audio", "--voice"])
+def test_a_sound_that_says_nothing_is_no_question(run: Run, sounds: Path, tmp_path: Path, option: str) -> None:
+    run("add", sounds)
+    quiet = write(tmp_path / "quiet.wav", 0 * tone(2, 16_000), rate=16_000)
+    for given, words in ((quiet, "quiet.wav cannot be the question: nothing is"), ("http://a.org/b.wav", "is a URL")):
+        status, out, err = run("search", option, given)
+        assert (status, out, len(err.splitlines())) == (2, "", 1)
+        assert words in err
+
+
+def test_a_language_is_a_code_in_letters_of_any_size(run: Run, sounds: Path) -> None:
+    for language, words in (
+        ("English", "'English' is no code: languages are given as ISO 639-1 codes, such as en."),
+        ("de", "loudness understands en, not 'de'. Name another transcriber, such as faster-whisper:base."),
+    ):
+        assert run("add", sounds, "--language", language)[::2] == (2, f"seehear: {words}\n")
+    assert run("add", sounds, "--language", "EN")[0] == 0
+    hits = json.loads(run("search", "loud", "--channel", "speech", "--min-score", "0", "--json")[1])
+    assert {hit["metadata"]["language"] for hit in hits} == {"en"}
+
+
+def test_a_transcriber_is_named_and_remembered_if_it_is_of_use(run: Run, sounds: Path) -> None:
+    assert run("add", sounds / "low.wav", "--transcriber", "tiny.en")[0] == 0
+    for name, words in (
+        ("foo", "There is no transcriber 'foo'. Known are faster-whisper:MODEL, tiny.en, whisper:MODEL;"),
+        ("image", "There is no transcriber 'image'. Known are"),
+        ("faster-whisper:nonexistent", "faster-whisper has no model 'nonexistent'; known are"),
+        ("faster-whisper:/etc", "/etc is no Whisper model of CTranslate2"),
+    ):
+        status, out, err = run("add", sounds, "--transcriber", name)
+        assert (status, out, len(err.splitlines())) == (2, "", 1)
+        assert words in err
+    assert json.loads(run("info", "--json")[1])["transcriber"] == "tiny.en"
+    assert run("add", sounds)[0] == 0
+    hits = json.loads(run("search", "John", "--channel", "speech", "--min-score", "0", "--json")[1])
+    assert {Path(hit["source"]).stem for hit in hits} == {"low", "high"}
+    assert {hit["text"] for hit in hits} <= {"My name is John.", "I live in New York."}
 
 
 def test_json_is_for_programs(run: Run, photos: Path) -> None:

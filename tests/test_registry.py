@@ -31,6 +31,24 @@ def test_what_cannot_be_made_is_an_input_error(spec: str) -> None:
         build(spec)
 
 
+@pytest.mark.parametrize("spec", ["nonsense", "image", "dual:org/name", "mini", "memory"])
+def test_where_one_kind_is_wanted_the_names_of_others_are_not_offered(spec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build(spec, "transcriber")
+    name = spec.partition(":")[0]
+    assert str(caught.value) == (
+        f"There is no transcriber {name!r}. Known are faster-whisper:MODEL, tiny.en, whisper:MODEL; a class of your "
+        "own is written module:Class."
+    )
+
+
+def test_a_missing_package_of_the_core_is_named_before_any_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "seehear.modalities.text", raising=False)
+    monkeypatch.setitem(sys.modules, "semantic_text_splitter", None)
+    with pytest.raises(MissingExtra, match="package semantic_text_splitter, which is not installed: pip install seeh"):
+        load("text")
+
+
 def test_a_missing_package_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "seehear.stores.chroma", raising=False)
     monkeypatch.setitem(sys.modules, "chromadb", None)

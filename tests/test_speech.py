@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from recordings import tone, write
 from spoken import spoken
@@ -12,7 +13,7 @@ from spoken import spoken
 from seehear import Library, ModelSet, Query
 from seehear.errors import InputError, QueryError
 from seehear.testing import COLOUR, LoudnessTranscriber
-from seehear.types import Route, Waveform
+from seehear.types import Passage, Route, Waveform
 
 BOTH = frozenset({"text", "audio"})
 SET = ModelSet("said", (Route("sound", COLOUR, BOTH), Route("speech", COLOUR, BOTH)), ("audio",))
@@ -89,8 +90,27 @@ def test_a_stretch_that_cannot_be_written_down_leaves_the_sound(open_library: Op
 
 
 def test_a_language_that_the_transcriber_lacks_is_refused(library: Library, talk: Path) -> None:
-    with pytest.raises(InputError, match="loudness understands en, not 'de'"):
+    with pytest.raises(
+        InputError, match=r"loudness understands en, not 'de'\. Name another transcriber, such as faster"
+    ):
         library.add(talk, language="de")
+
+
+@pytest.mark.parametrize("language", ["English", "en-US", "", "e", "deutsch"])
+@pytest.mark.parametrize("known", [frozenset({"en"}), None])
+def test_what_is_no_code_of_a_language_is_told_so(
+    library: Library, writer: LoudnessTranscriber, talk: Path, language: str, known: frozenset[str] | None
+) -> None:
+    writer.languages = known
+    with pytest.raises(InputError, match=r"languages are given as ISO 639-1 codes, such as en\."):
+        library.add(talk, language=language)
+
+
+def test_a_language_may_be_written_in_capitals(library: Library, writer: LoudnessTranscriber, talk: Path) -> None:
+    writer.languages = None
+    library.add(talk, language="DE")
+    (hit,) = library.retrieve("as loud", channels={"speech"}, min_score=0)
+    assert hit.metadata["language"] == "de"
 
 
 def test_a_spoken_question_is_written_down_and_shown(library: Library, talk: Path) -> None:
@@ -99,6 +119,43 @@ def test_a_spoken_question_is_written_down_and_shown(library: Library, talk: Pat
     assert hits.heard is not None
     assert hits.heard.startswith("as loud as")
     assert hits[0].text == hits.heard
+
+
+class Impatient(LoudnessTranscriber):
+    """Takes what a transcriber has to take, and no more."""
+
+    def transcribe(self, waveform: Waveform, language: str | None = None) -> list[Passage]:
+        if waveform.seconds > 30 or waveform.rate != 16_000:
+            raise InputError("That is too much.")
+        return super().transcribe(waveform, language)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("seconds", [0.1, 31, 100])
+def test_a_spoken_waveform_may_be_of_any_length(open_library: OpenLibrary, seconds: float, rate: int) -> None:
+    writer = Impatient()
+    library = open_library(models=SET, transcriber=writer)
+    sound = tone(seconds, rate)
+    pauses = [(at, at + 0.4) for at in (20, 45, 65, 85)]
+    for begin, end in pauses:
+        sound[int(begin * rate) : int(end * rate)] = 0
+    hits = library.retrieve(Query(voice=Waveform(sound, rate)))
+    assert hits.heard == " ".join(["as loud as 50"] * len(writer.transcribed))
+    assert sum(piece.seconds for piece in writer.transcribed) == pytest.approx(seconds, abs=0.01)
+    ends = np.cumsum([piece.seconds for piece in writer.transcribed])[:-1]
+    assert len(ends) == {0.1: 0, 31: 1, 100: 4}[seconds]
+    for end, (begin, close) in zip(ends, pauses, strict=False):
+        assert begin < end < close
+
+
+def test_what_a_transcriber_makes_of_a_question_is_an_error_of_the_question(open_library: OpenLibrary) -> None:
+    class Refusing(LoudnessTranscriber):
+        def transcribe(self, waveform: Waveform, language: str | None = None) -> list[Passage]:
+            raise InputError("Not today.")
+
+    library = open_library(models=SET, transcriber=Refusing())
+    with pytest.raises(QueryError, match="Not today"):
+        library.retrieve(Query(voice=Waveform(tone(1, 16_000), 16_000)))
 
 
 @pytest.mark.parametrize("field", ["voice", "audio"])

