@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seehear.types import Picture
+from seehear.types import Picture, Waveform
 
 MIN_SCORE = 0.05
 """A collection in which nothing scores this much has no answer: its list is left out whole, and no other is cut.
@@ -73,6 +73,8 @@ class Null:
     """More than 0."""
     count: int
     """Things in the collection when it was fitted, at least 1."""
+    bank: int = 0
+    """Contents that the bank was drawn from, where it was the library's own."""
 
     @classmethod
     def fit(cls, tops: ArrayLike, count: int, *, least: float = _COSINES, foreign: bool = False) -> Null:
@@ -105,7 +107,7 @@ class Null:
         return np.asarray((np.asarray(similarities, np.float64) - location) / self.scale, np.float64)
 
     def to_json(self) -> str:
-        """As an object of three numbers."""
+        """As an object of numbers."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -146,3 +148,19 @@ def patterns() -> list[Picture]:
         slopes = np.stack([x * step % 256, y, 255 - x], axis=2)
         drawn += [gravel, blocks, np.repeat(lines[..., None], 3, axis=2), slopes]
     return [Picture(pixels.astype(np.uint8)) for pixels in drawn]
+
+
+def noises() -> list[Waveform]:
+    """The same in sound: 24 noises of five seconds at 16 kHz, of nothing that anybody would ask with."""
+    random = np.random.default_rng(0)
+    time = np.arange(5 * 16_000) / 16_000
+    made = []
+    for step in range(1, 7):
+        spectrum = np.fft.rfft(random.normal(size=len(time)))
+        hiss = np.fft.irfft(spectrum / np.maximum(1, np.arange(len(spectrum))) ** (step / 5), len(time))
+        hum = np.sin(2 * np.pi * 55 * step * time) + np.sin(2 * np.pi * 111 * step * time) / 2
+        sweep = np.sin(2 * np.pi * (100 * step + 150 * step * time) * time)
+        struck = np.where(random.random(len(time)) < 3 * step / 16_000, random.normal(size=len(time)), 0)
+        ringing = np.exp(-np.arange(400) / 60) * random.normal(size=400)
+        made += [hiss, hum, sweep, np.convolve(struck, ringing, "same")]
+    return [Waveform((0.3 * sound / np.abs(sound).max()).astype(np.float32), 16_000) for sound in made]

@@ -6,28 +6,38 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from seehear import Library
 from seehear.scales import BANK, Scales, sentences
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
-from seehear.types import Collection, Match, Segment
+from seehear.types import Collection, Match, Route, Segment
 
 OpenLibrary = Callable[..., Library]
 SEEN = Collection(COLOUR, "visual", "image")
+READ = Collection(COLOUR, "text", "text")
+Rows = NDArray[np.float32]
 
 
-def grown(library: Library, n: int, seed: int = 0) -> None:
-    """Let the ledger and the store hold n random pictures."""
+def grown(
+    library: Library, n: int, seed: int = 0, collection: Collection = SEEN, rows: Rows | None = None, copies: int = 1
+) -> None:
+    """Let the ledger and the store hold n random things, each under `copies` names."""
     from seehear.records import Entry, Known, Outcome
 
-    rows = np.random.default_rng(seed).normal(size=(n, 8)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    segments = [Segment(f"s{k}", f"f/{k}", "image", "visual") for k in range(n)]
-    library._store.upsert(SEEN, segments, rows)
-    route = COLOUR_SET.routes[0]
+    if rows is None:
+        rows = np.random.default_rng(seed).normal(size=(n, 8)).astype(np.float32)
+    rows = np.repeat(rows / np.linalg.norm(rows, axis=1, keepdims=True), copies, axis=0)
+    modality, channel = collection.modality, collection.channel
+    names = [f"{channel}{k}" for k in range(n * copies)]
+    segments = [Segment(name, f"f/{name}", modality, channel) for name in names]
+    library._store.upsert(collection, segments, rows)
+    route = Route(channel, collection.encoder, frozenset({"text", "image"}))
     library._ledger.publish(
-        Entry(Known(s.source, "f", b"x", "image", "", 1, 1, 1, "", {}, {}), [s], [Outcome(route, "done")])
-        for s in segments
+        Entry(
+            Known(s.source, "f", b"x", modality, str(k // copies), 1, 1, 1, "", {}, {}), [s], [Outcome(route, "done")]
+        )
+        for k, s in enumerate(segments)
     )
 
 
@@ -60,15 +70,15 @@ def test_what_was_kept_serves_the_next_process_without_the_encoder(library: Libr
     grown(library, 50)
     library._scales.refresh()
     another = Scales(library._ledger, library._store, {})
-    assert another.rate(SEEN, frozenset({"text"}), [Match("s1", 0.9)]) == library._scales.rate(
-        SEEN, frozenset({"text"}), [Match("s1", 0.9)]
+    assert another.rate(SEEN, frozenset({"text"}), [Match("visual1", 0.9)]) == library._scales.rate(
+        SEEN, frozenset({"text"}), [Match("visual1", 0.9)]
     )
 
 
 def test_a_picture_that_is_asked_of_itself_does_not_count(library: Library) -> None:
     grown(library, 20)
     library._scales.refresh()
-    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("s1", 1.0)])
+    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 1.0)])
     assert surprise > 1.0
 
 
@@ -85,4 +95,38 @@ def test_a_library_of_a_few_things_has_scores_too(library: Library, n: int) -> N
     grown(library, n)
     library._scales.refresh()
     for kind in ("text", "image"):
-        assert np.isfinite(library._scales.rate(SEEN, frozenset({kind}), [Match("s0", 0.5)])).all()  # type: ignore[arg-type]
+        assert np.isfinite(library._scales.rate(SEEN, frozenset({kind}), [Match("visual0", 0.5)])).all()  # type: ignore[arg-type]
+
+
+def test_copies_of_a_picture_do_not_make_it_an_everyday_one(library: Library) -> None:
+    worth = []
+    for copies in (1, 2):
+        grown(library, 40, copies=copies)
+        scales = Scales(library._ledger, library._store, library._encoders)
+        library._ledger.drop_kept()
+        (surprise,) = scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 1.0)])
+        worth.append(surprise)
+    assert worth[1] == pytest.approx(worth[0], rel=0.35)
+    assert worth[1] > 2
+
+
+def test_a_scale_is_measured_anew_when_there_is_more_to_ask_with(library: Library) -> None:
+    scales = library._scales
+    grown(library, 50, collection=READ)
+    before = scales.rate(READ, frozenset({"image"}), [Match("text1", 0.9)])
+    grown(library, 60, seed=1)
+    scales.refresh()
+    after = scales.rate(READ, frozenset({"image"}), [Match("text1", 0.9)])
+    assert before != after
+    assert scales._nulls[READ, "image"].bank == 60
+
+
+def test_pictures_that_are_what_the_texts_are_about_still_find_them(library: Library) -> None:
+    rows = np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32)
+    grown(library, 60, rows=rows)
+    grown(library, 60, rows=rows + np.random.default_rng(3).normal(scale=0.02, size=rows.shape), collection=READ)
+    library._scales.refresh()
+    (surprise,) = library._scales.rate(READ, frozenset({"image"}), [Match("text1", 0.999)])
+    foreign = library._scales._nulls[READ, "image"]
+    assert foreign.location < 0.95  # with the pictures alone it were 0.99: each finds its own text
+    assert surprise > 1
