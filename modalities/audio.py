@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import MediaNote, UnsupportedMedia
-from seehear.media import AUDIO_TYPES, VIDEO_TYPES, Limits
+from seehear.media import AUDIO_TYPES, Limits
 from seehear.track import blocks, subtitles
-from seehear.types import Channel, Content, Needs, Passage, Segment, Source, Text, Waveform, segment_id
+from seehear.types import Channel, Content, Modality, Needs, Passage, Segment, Source, Text, Waveform, segment_id
 
 from .subtitles import cues, passages
 from .voice import RATE, SETTINGS, Voice
@@ -24,12 +24,16 @@ PULSE = 10.0
 """Seconds that are read at most without a sign of life."""
 
 
+SOUND = f"windows by half {QUIET:.3g} {PART}, {SETTINGS}"
+"""Everything that changes how sound is cut."""
+
+
 class AudioModality:
-    """Cuts a recording, or the sound of a video, into segments of the channels sound and speech."""
+    """Cuts a recording into segments of the channels sound and speech."""
 
     name = "audio"
-    types = frozenset(AUDIO_TYPES) | frozenset(VIDEO_TYPES)
-    settings = f"windows by half {QUIET:.3g} {PART}, {SETTINGS}"
+    types = frozenset(AUDIO_TYPES)
+    settings = SOUND
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -41,17 +45,8 @@ class AudioModality:
         what a transcript beside the file or in it says, else stretches that are still to be transcribed. Raises
         MediaError; warns MediaNote.
         """
-        said = _transcript(source) if needs.speech else []
-        cutter = _Cutter(source, f"{self.settings}, {needs.rate} Hz, {needs.window} s")
-        for passage in said:
-            yield cutter.cut("speech", passage.start, passage.end, Text(passage.text), passage)
-        try:
-            if needs.rate or (needs.speech and not said):
-                yield from _heard(source, needs, cutter, voices=needs.speech and not said)
-        except UnsupportedMedia as error:
-            if not said:
-                raise
-            warnings.warn(f"{error}; its transcript is taken", MediaNote, stacklevel=2)
+        cutter = Cutter(source, "audio", sound_settings(needs))
+        yield from heard(source, needs, cutter)
         if not cutter.counts and (needs.rate or needs.speech):
             warnings.warn("nothing is heard in it", MediaNote, stacklevel=2)
 
@@ -59,23 +54,46 @@ class AudioModality:
 Piece = tuple[Segment, Content]
 
 
-class _Cutter:
+class Cutter:
     """Makes segments of one file, numbered by channel."""
 
-    def __init__(self, source: Source, settings: str) -> None:
+    def __init__(self, source: Source, modality: Modality, settings: str) -> None:
         self.source = source
+        self.modality = modality
         self.settings = settings
         self.counts: dict[Channel, int] = {}
+        self.transcript = False
+        """Whether what is said in it was written down already."""
 
     def cut(self, channel: Channel, start: float, end: float, content: Content, said: Passage | None = None) -> Piece:
         source, ordinal = self.source, self.counts.get(channel, 0)
         self.counts[channel] = ordinal + 1
         name = segment_id(source.key, source.content, channel, ordinal, self.settings)
         text, words = (said.text, said.words) if said else ("", ())
-        return Segment(name, source.key, "audio", channel, start, end, text, words=words), content
+        return Segment(name, source.key, self.modality, channel, start, end, text, words=words), content
 
     def stretch(self, channel: Channel, start: float, sound: Waveform) -> Piece:
         return self.cut(channel, start, start + sound.seconds, sound)
+
+
+def sound_settings(needs: Needs) -> str:
+    """Everything that decides where the segments of sound and speech of a library lie."""
+    return f"{SOUND}, {needs.rate} Hz, {needs.window} s"
+
+
+def heard(source: Source, needs: Needs, cutter: Cutter) -> Iterator[Piece | None]:
+    """What is heard and said in a recording or a video, as `AudioModality.segments` has it."""
+    said = _transcript(source) if needs.speech else []
+    cutter.transcript = bool(said)
+    for passage in said:
+        yield cutter.cut("speech", passage.start, passage.end, Text(passage.text), passage)
+    try:
+        if needs.rate or (needs.speech and not said):
+            yield from _listened(source, needs, cutter, voices=needs.speech and not said)
+    except UnsupportedMedia as error:
+        if not said:
+            raise
+        warnings.warn(f"{error}; its transcript is taken", MediaNote, stacklevel=2)
 
 
 def _transcript(source: Source) -> list[Passage]:
@@ -84,7 +102,7 @@ def _transcript(source: Source) -> list[Passage]:
     return said or passages(subtitles(source))
 
 
-def _heard(source: Source, needs: Needs, cutter: _Cutter, *, voices: bool) -> Iterator[Piece | None]:
+def _listened(source: Source, needs: Needs, cutter: Cutter, *, voices: bool) -> Iterator[Piece | None]:
     rates = {rate for rate in (needs.rate, RATE if voices else None) if rate}
     windows: Windows | None = None
     voice: Voice | None = None

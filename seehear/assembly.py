@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from seehear.contracts import Encoder, Store, Transcriber
-from seehear.errors import EncoderError, InputError
+from seehear.errors import EncoderError, InputError, LibraryDamaged, MissingExtra
 from seehear.ledger import Ledger
 from seehear.passport import Passport, Watched
-from seehear.presets import ModelSet
+from seehear.presets import ModelSet, absolute
 from seehear.registry import build, load
-from seehear.types import Needs, Route
+from seehear.types import Collection, Modality, Needs, Route
+
+FRAMES = {"keyframes": "video", "shots": "shots"}
+"""How the frames of videos are chosen, and the modality that does it; the first is the default."""
 
 
 def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Passport) -> dict[Route, Encoder]:
@@ -50,12 +55,33 @@ def _has(encoder: Any, name: str) -> bool:
 
 
 def transcriber(models: ModelSet, given: str | Transcriber | None, remembered: str | None) -> Transcriber | None:
-    """Who writes down what is said: what is asked for now, or before, or the set's own. Raises InputError."""
-    chosen = given or remembered or models.transcriber
-    made = build(chosen) if isinstance(chosen, str) else chosen
+    """Who writes down what is said: what is asked for now, or before, or the set's own.
+
+    A name is remembered, so one that is new must be of use before anything is: its packages and its files are looked
+    for, or, where they are still to be fetched, whether there is such a model. Raises InputError, MissingExtra.
+    """
+    chosen = next((one for one in (given, remembered, models.transcriber) if one is not None), None)
+    made = build(chosen, "transcriber") if isinstance(chosen, str) else chosen
     if made is not None and (isinstance(made, type) or not hasattr(made, "transcribe")):
         raise InputError(f"{chosen!r} is no transcriber (see seehear/contracts.py).")
+    if isinstance(given, str) and absolute(given) != remembered:
+        try:
+            getattr(made, "fingerprint", None)
+        except (InputError, MissingExtra):
+            raise
+        except EncoderError as error:
+            raise InputError(str(error)) from error
+        except Exception as error:  # anything may stand behind module:Class
+            raise InputError(f"{given} cannot be used: {error!r}.") from error
     return made
+
+
+def modalities(models: ModelSet, given: str | None, remembered: str | None) -> ModelSet:
+    """A set that chooses the frames of videos as is asked for now, or was before. Raises InputError."""
+    chosen = given or remembered or next(iter(FRAMES))
+    if chosen not in FRAMES:
+        raise InputError(f"Frames are chosen by {' or '.join(FRAMES)}, not by {chosen!r}.")
+    return replace(models, modalities=tuple(FRAMES[chosen] if name == "video" else name for name in models.modalities))
 
 
 def needs(encoders: Mapping[Route, Encoder], *, speech: bool) -> Needs:
@@ -100,3 +126,22 @@ def opened(store: Any, folder: Path, ledger: Ledger) -> Store:
     if isinstance(made, type) or not isinstance(made, Store):
         raise InputError(f"A store is a name, a Chroma client or a Store, not {store!r}.")
     return made
+
+
+def agree(ledger: Ledger, store: Store, routes: Iterable[Route], modalities: Iterable[Modality], folder: Path) -> None:
+    """What the ledger says is there must be in the store; the reverse is only waste, unless there is no ledger.
+
+    Raises LibraryDamaged.
+    """
+    wanted = ledger.counts()
+    missing = sum(max(0, n - store.count(collection)) for collection, n in wanted.items())
+    held = [Collection(route.encoder, route.channel, one) for route, one in product(routes, modalities)]
+    if missing:
+        what = f"{missing:,} vectors of {folder} are gone"
+    elif ledger.empty() and not forgets(store) and any(store.count(collection) for collection in held):
+        what = f"The ledger of {folder} is gone"
+    else:
+        for collection in held if ledger.empty() else ():
+            store.drop(collection)  # it may have been made for vectors of another length
+        return
+    raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")

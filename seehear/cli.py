@@ -9,19 +9,19 @@ import os
 import re
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seehear import measuring
 from seehear.errors import InputError, SeehearError
-from seehear.terminal import complain, console, print_lines, progress, show_failed, show_report
+from seehear.terminal import FAILED, complain, console, print_lines, progress, show_report
 
 DEFAULT_LIBRARY = "media.library"
 SIGNS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-FAILED, WRONG, STOPPED = 1, 2, 130
-"""Exit statuses: something could not be done; the command makes no sense; interrupted."""
+WRONG, STOPPED = 2, 130
+"""Exit statuses: the command makes no sense; interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--meta", action="append", default=[], metavar="NAME=VALUE", help="metadata of all these files")
     add.add_argument("--language", metavar="LL", help="what is spoken in these files, such as en (default: found out)")
     add.add_argument("--transcriber", metavar="NAME", help="whisper:MODEL or faster-whisper:MODEL, from now on")
+    add.add_argument("--frames", metavar="WAY", help="how frames of videos are chosen, from now on: keyframes or shots")
     add.set_defaults(run=_add)
 
     search = commands.add_parser("search", parents=[shared], help="ask in words, with a picture, a sound, or aloud")
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
     search.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
+    search.add_argument("--per-source", type=int, metavar="N", help="at most so many answers from one file")
     search.add_argument(
         "--min-score", type=float, metavar="X", help="only answers that score this, 0 to 1; 0 for everything"
     )
@@ -102,25 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("sources", nargs="+", metavar="SOURCE", help="a path, a folder, or a name that info lists")
     remove.set_defaults(run=_remove)
 
-    measure = commands.add_parser("eval", parents=[printing], help="measure recall on pictures with captions")
-    measure.add_argument("pairs", type=Path, metavar="PAIRS.csv", help="columns image and caption")
-    measure.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are (default: beside the CSV)")
-    measure.add_argument("--library", type=Path, help="measure the pictures as this library has them")
-    measure.add_argument("--models", help="measure this model set, in a library that is made for it (default: mini)")
-    measure.set_defaults(run=_eval)
-
-    check = commands.add_parser("check", parents=[printing], help="see whether a model set works here as it should")
-    check.add_argument("--models", default="mini", help="model set, or dual:CHECKPOINT (default: mini)")
-    check.add_argument("--reference", metavar="SET|FILE.npz", help="compare with that of another set, or with a file")
-    check.add_argument("--write", type=Path, metavar="FILE.npz", help="write down vectors, to compare elsewhere")
-    check.set_defaults(run=_check)
+    measuring.parsers(commands, printing)
     return parser
 
 
 def _add(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
-    options = {"models": given.models, "transcriber": given.transcriber}
+    options = {"models": given.models, "transcriber": given.transcriber, "frames": given.frames}
     with Library.open(given.library, **options) as library, progress("Adding", given.json) as bar:
         told = _named(given.meta) if given.meta else None
         report = library.add(given.paths, metadata=told, language=given.language, progress=bar)
@@ -145,6 +136,7 @@ def _search(given: argparse.Namespace) -> int:
         where={"$and": [_filter(one) for one in given.where]} if given.where else None,
         after=given.after,
         before=given.before,
+        per_source=given.per_source,
         min_score=given.min_score,
     )
     with Library.open(given.library, create=False) as library:
@@ -199,71 +191,6 @@ def _remove(given: argparse.Namespace) -> int:
     else:
         print_lines([f"removed {key}" for key in keys])
     return 0
-
-
-def _eval(given: argparse.Namespace) -> int:
-    from rich.table import Table
-
-    from seehear.evaluate import CUTS, read_pairs
-    from seehear.library import Library
-
-    pairs = read_pairs(given.pairs, given.images)
-    with tempfile.TemporaryDirectory() as folder:
-        where = given.library or Path(folder) / "library"
-        store, create = ("chroma", False) if given.library else ("memory", True)
-        with Library.open(where, models=given.models, store=store, create=create) as library:
-            report = None
-            if not given.library:
-                with progress("Embedding", given.json) as bar:
-                    report = library.add(list(dict.fromkeys(path for path, _ in pairs)), progress=bar)
-            failed = {problem.path for problem in report.failed} if report else set()
-            kept = [pair for pair in pairs if os.path.realpath(pair[0]) not in failed and str(pair[0]) not in failed]
-            if not kept:
-                raise InputError(f"None of the pictures of {given.pairs} could be read.")
-            directions = library.evaluate(kept)
-    if given.json:
-        print(json.dumps([asdict(direction) for direction in directions], indent=2))  # noqa: T201
-    else:
-        table = Table("", "queries", "among", *(f"recall@{k} %" for k in CUTS), "median rank", box=None)
-        for d in directions:
-            recalls = [
-                f"{100 * d.recall[k]:.1f} ({100 * d.interval[k][0]:.1f}-{100 * d.interval[k][1]:.1f})" for k in CUTS
-            ]
-            table.add_row(d.name, str(d.queries), str(d.candidates), *recalls, f"{d.median_rank:g}")
-        console().print(table)
-        console().print("95 % intervals in brackets: bootstrap over pictures.", style="dim")
-    if report and report.failed:
-        show_failed(report)
-    return FAILED if failed else 0
-
-
-def _check(given: argparse.Namespace) -> int:
-    from seehear.check import check, read, reference, write
-    from seehear.presets import model_set
-    from seehear.registry import build
-
-    models = model_set(given.models)
-    known = reference(given.reference or models.name) or (read(Path(given.reference)) if given.reference else None)
-    findings = []
-    for spec in dict.fromkeys(route.encoder for route in models.routes):
-        encoder = build(spec)
-        if not given.json:
-            print_lines([f"{models.name}: {spec}"])
-        for finding in check(encoder, known):
-            findings.append(finding)
-            if not given.json:
-                print_lines([f"  {finding.state:<8}  {finding.what}"])
-        if given.write and findings[-1].state == "measured":
-            write(given.write, encoder)
-    wrong = any(finding.state == "wrong" for finding in findings)
-    compared = any(finding.compared for finding in findings)
-    if given.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))  # noqa: T201
-    elif wrong:
-        print_lines([f"{models.name} is NOT as it should be."])
-    else:
-        print_lines([f"{models.name} is as it should be." if compared else f"{models.name} could not be compared."])
-    return 0 if compared and not wrong else FAILED
 
 
 def _named(pairs: Sequence[str]) -> dict[str, Any]:

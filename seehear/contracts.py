@@ -35,7 +35,8 @@ class Modality(Protocol):
 
         A segment of the channel `speech` whose content is a Waveform is a stretch that is still to be transcribed.
         Whoever reads for long without finding anything yields None now and then, so as not to be taken for stalled.
-        Bytes come from `seehear.media` only. Raises MediaError when the file cannot be read; warns MediaNote.
+        Bytes come from `seehear.media` only. Raises MediaError when the file cannot be read; warns MediaNote of
+        what is odd, and MissingPart of channels that cannot be had while others can.
         """
         ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seehear.errors import LibraryDamaged, LibraryError
 
-FORMAT = "3"
+FORMAT = "4"
 BOUND = 500
 """Values of a list that are bound in one statement; SQLite takes 32,766 of all kinds."""
 
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS segments (
 CREATE INDEX IF NOT EXISTS segments_source ON segments (source, channel, ordinal);
 CREATE TABLE IF NOT EXISTS garbage (
     encoder TEXT, channel TEXT, modality TEXT, id TEXT, PRIMARY KEY (encoder, channel, modality, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS thumbnails (segment TEXT PRIMARY KEY, jpeg BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
     text, content = 'segments', content_rowid = 'number', tokenize = "unicode61 remove_diacritics 2");
@@ -76,6 +77,8 @@ class Database:
             yield
         except sqlite3.OperationalError as error:  # permissions, a full disk, a lock
             raise LibraryError(f"{self._path} cannot be used: {error}. Check its permissions and the disk.") from error
+        except sqlite3.ProgrammingError as error:
+            raise LibraryError(f"{self._path.parent} is closed; open it again.") from error
         except sqlite3.DatabaseError as error:
             raise LibraryDamaged(
                 f"{self._path} is damaged ({error}); restore it, or remove the library and add your files again."

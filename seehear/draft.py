@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from seehear.folders import File
 from seehear.pool import Opened
-from seehear.records import Known
-from seehear.types import Metadata, Route, Scalar, Segment
+from seehear.records import Known, Outcome
+from seehear.types import Channel, Metadata, Route, Scalar, Segment
 
 GRAIN = 2_000_000_000
 """Nanoseconds: a file changed this short before it was read may change again without its time showing it."""
@@ -36,11 +37,26 @@ class Draft:
     whole: bool = False
     broken: dict[Route, str] = field(default_factory=dict)
     """Routes on which an encoder failed, and how."""
+    missing: dict[Channel, str] = field(default_factory=dict)
+    """Channels of which not all could be read, and why."""
 
     @property
     def ready(self) -> bool:
         """It is decoded to its end, and all its vectors are stored."""
         return self.whole and not self.waiting
+
+    def outcomes(self, routes: Iterable[Route]) -> list[Outcome]:
+        """What became of it on each route that has anything to do with it."""
+        present = {segment.channel for segment in self.segments} | self.missing.keys()
+        found = []
+        for route in routes:
+            if route in self.broken:
+                found.append(Outcome(route, "failed", self.broken[route]))
+            elif route.channel in self.missing:
+                found.append(Outcome(route, "partial", self.missing[route.channel]))
+            elif route.channel in present:
+                found.append(Outcome(route, "done"))
+        return found
 
     def known(self) -> Known:
         """The file as the ledger will have it. Only for one that was opened."""

@@ -16,8 +16,15 @@ SeehearError
     ├── LibraryDamaged        its files are not what was written
     └── ModelMismatch         it was made with other models
 
-MediaNote is no error but a warning: a file is odd, and is taken in.
+MediaNote is no error but a warning: a file is odd, and is taken in; MissingPart, a kind of it: only in part.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seehear.types import Channel
 
 
 class SeehearError(Exception):
@@ -38,6 +45,14 @@ class MediaError(SeehearError):
 
 class MediaNote(UserWarning):
     """Something odd about a file that can be used: a modality warns, and the report of `add` repeats it."""
+
+
+class MissingPart(MediaNote):
+    """What a file has for some channels is missing, at least in part; for the others it is good, and it is taken in."""
+
+    def __init__(self, message: str, channels: tuple[Channel, ...]) -> None:
+        super().__init__(message)
+        self.channels = channels
 
 
 class UnsupportedMedia(MediaError):

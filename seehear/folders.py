@@ -18,7 +18,7 @@ CLAIMS: dict[str, tuple[Channel, ...]] = {
     "audio": ("sound", "speech"),
     "image": ("visual",),
     "text": ("text",),
-    "video": ("sound", "speech"),
+    "video": ("visual", "sound", "speech"),
 }
 LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
 

@@ -2,22 +2,36 @@
 
 Similarities of two collections are never compared. Each list comes with its surprises (`seehear.calibration`): how
 unlikely it is that an unrelated question would find anything this good there. Those are comparable.
+
+In a recording or a video, what was found close together becomes one moment: from its best row on, it takes in what is
+next to it and about as surprising, in whatever channel; so a moment is as long as what was asked for, and two events of
+one file stay two. Fusing the segments of one place, and not whole files, is from CARVE (arXiv 2606.13141).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seehear.calibration import joined, score
+from seehear.calibration import MIN_SCORE, joined, score
 from seehear.hits import Hit
-from seehear.types import Collection, Evidence, Match, Segment
+from seehear.types import Collection, Evidence, Match, Modality, Segment
 
 SAME = 0.5
 """Two segments of a file are one place when they share this much of the shorter one."""
+TIMED: frozenset[Modality] = frozenset({"audio", "video"})
+"""Files in which neighbours become moments."""
+JOIN = 2.0
+"""Seconds between two rows that still belong together: a pause between sentences, a picture that was not kept."""
+PEAK = 0.4
+"""Share of the best row's surprise that a neighbour must have to be a part of the moment."""
+LEAST = 0.5
+"""What it may be less surprising in any case, where the best itself is hardly a find."""
+LONGEST = 60.0
+"""Seconds that a moment grows to at most, unless one segment alone is longer: what is longer is no answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """A row of a ranked list."""
 
@@ -29,11 +43,17 @@ class Found:
     """The file's path, or the passage's id."""
 
 
+Row = tuple[Collection, Found]
+
+
 @dataclass(slots=True)
 class Place:
-    """A segment, and what else was found in the same place of the same file."""
+    """What was found in one place of a file: a segment, or a moment with all that is in it."""
 
-    found: list[tuple[Collection, Found]] = field(default_factory=list)
+    found: list[Row] = field(default_factory=list)
+    start: float | None = None
+    """Seconds; None for what has no time."""
+    end: float | None = None
 
     @property
     def best(self) -> Found:
@@ -50,48 +70,123 @@ class Place:
         return joined(list(voices.values()))
 
 
-def fuse(lists: Mapping[Collection, Sequence[Found]]) -> list[Hit]:
-    """Join ranked lists into hits, best first: a hit is a segment, with whatever overlaps it in the same file."""
-    segments: dict[str, Place] = {}
+def fuse(lists: Mapping[Collection, Sequence[Found]], per_source: int | None = None) -> list[Hit]:
+    """Join ranked lists into hits, best first; of one file at most `per_source`."""
+    files: dict[str, list[Row]] = {}
     for collection, rows in lists.items():
         for row in rows:
-            segments.setdefault(row.segment.id, Place()).found.append((collection, row))
-    places: dict[str, list[Place]] = {}
-    for one in sorted(segments.values(), key=lambda place: -place.surprise):
-        there = places.setdefault(one.best.segment.source, [])
-        same = next((place for place in there if _overlap(place.best.segment, one.best.segment)), None)
-        if same is None:
-            there.append(one)
-        else:
-            same.found += one.found
-    every = [place for there in places.values() for place in there]
+            files.setdefault(row.segment.source, []).append((collection, row))
+    every = []
+    for mine in files.values():
+        mine.sort(key=lambda row: -row[1].surprise)
+        there = moments(mine) if mine[0][1].segment.modality in TIMED else places(mine)
+        every += sorted(there, key=lambda place: -place.surprise)[:per_source]
     return [_hit(place) for place in sorted(every, key=lambda place: -place.surprise)]
 
 
-def _overlap(one: Segment, other: Segment) -> bool:
-    if one.start is None or one.end is None or other.start is None or other.end is None:
-        return False
-    shared = min(one.end, other.end) - max(one.start, other.start)
-    return shared > 0 and shared >= SAME * min(one.end - one.start, other.end - other.start)
+def places(rows: Iterable[Row]) -> list[Place]:
+    """The rows of one file, best first, by segment; a segment takes in what overlaps it."""
+    found: list[Place] = []
+    for row in rows:
+        segment = row[1].segment
+        same = next(
+            (p for p in found if p.best.segment.id == segment.id or _shared(segment, p.start, p.end) >= SAME), None
+        )
+        if same is None:
+            found.append(Place([row], segment.start, segment.end))
+        else:
+            same.found.append(row)
+    return found
+
+
+def moments(rows: Sequence[Row]) -> list[Place]:
+    """The rows of one recording or video, best first, as moments that do not overlap much."""
+    found: list[Place] = []
+    left = list(rows)
+    while left:
+        best = left[0][1].surprise
+        level = min(PEAK * best, best - LEAST)
+        inside = _grown(left[0], [row for row in left[1:] if row[1].surprise >= level])
+        start, end = _extent([row[1].segment for row in inside])
+        # What is there too and less surprising is evidence, if it is any, but does not make the moment longer.
+        there = [row for row in left if row in inside or _shared(row[1].segment, start, end) >= SAME]
+        left = [row for row in left if row not in there]
+        evidence = [row for row in there if row in inside or score(row[1].surprise) >= MIN_SCORE]
+        found.append(Place(evidence, start, end))
+    return found
+
+
+def _grown(seed: Row, candidates: list[Row]) -> list[Row]:
+    """A row, and those that hang together with it in time."""
+    inside = [seed]
+    start, end = _span(seed[1].segment)
+    waiting = sorted(candidates, key=lambda row: abs(_span(row[1].segment)[0] - start))
+    grew = True
+    while grew:
+        grew = False
+        for row in tuple(waiting):
+            first, last = _span(row[1].segment)
+            longer = max(end, last) - min(start, first)
+            if first - end <= JOIN and start - last <= JOIN and (longer <= LONGEST or longer <= end - start):
+                inside.append(row)
+                waiting.remove(row)
+                start, end, grew = min(start, first), max(end, last), True
+    return inside
+
+
+def _extent(segments: Sequence[Segment]) -> tuple[float, float]:
+    """From when to when a moment lasts.
+
+    Windows of sound overlap by half, so that a sound that is in two of them is likely where they meet: of a window that
+    has a neighbour in the moment, the outer quarter is left off.
+    """
+    sounds = [_span(segment) for segment in segments if segment.channel == "sound"]
+    spans = [_span(segment) for segment in segments if segment.channel != "sound"]
+    for start, end in sounds:
+        beside = [other for other in sounds if other != (start, end) and other[0] < end and start < other[1]]
+        quarter = (end - start) / 4 if beside else 0.0
+        spans.append((start + quarter, end - quarter))
+    return min(start for start, _ in spans), max(end for _, end in spans)
+
+
+def _span(segment: Segment) -> tuple[float, float]:
+    return segment.start or 0.0, segment.end or segment.start or 0.0
+
+
+def _shared(segment: Segment, start: float | None, end: float | None) -> float:
+    """How much of the shorter one a segment and a place have in common, 0 to 1; 0 where there is no time."""
+    if segment.start is None or segment.end is None or start is None or end is None:
+        return 0.0
+    shared = min(segment.end, end) - max(segment.start, start)
+    return max(0.0, shared) / max(1e-9, min(segment.end - segment.start, end - start))
 
 
 def _hit(place: Place) -> Hit:
     best = place.best
     segment = best.segment
-    timed = "" if segment.start is None or segment.end is None else f"#t={segment.start:.3f},{segment.end:.3f}"
+    timed = "" if place.start is None or place.end is None else f"#t={place.start:.3f},{place.end:.3f}"
     at = "" if segment.offset is None else f"#char={segment.offset},{segment.offset + len(segment.text)}"
     ordered = sorted(place.found, key=lambda pair: -pair[1].surprise)
     return Hit(
         id=segment.source + (timed or at),
         source=best.source,
         modality=segment.modality,
-        start=segment.start,
-        end=segment.end,
+        start=place.start,
+        end=place.end,
         score=score(place.surprise),
-        text=next((row.segment.text for _, row in ordered if row.segment.text), ""),
+        text=_text([row.segment for _, row in ordered]),
         metadata=segment.metadata,
         evidence=tuple(_evidence(collection, row) for collection, row in ordered),
     )
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    """What is read or said: in a moment all of it, in order of time; else in the best segment that has words."""
+    worded = [segment for segment in segments if segment.text]
+    if not worded or worded[0].modality not in TIMED:
+        return worded[0].text if worded else ""
+    inside = {segment.id: segment for segment in worded}
+    return " ".join(segment.text for segment in sorted(inside.values(), key=_span))
 
 
 def _evidence(collection: Collection, row: Found) -> Evidence:

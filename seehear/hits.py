@@ -6,13 +6,17 @@ import base64
 import html
 import io
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from seehear.errors import MediaError, UnsupportedMedia
-from seehear.types import Evidence, Metadata, Modality, Needs
+from seehear.errors import InputError, MediaError, UnsupportedMedia
+from seehear.media import Limits, open_source
+from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Segment, Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +26,10 @@ QUOTED = 200
 """Characters of a passage that are shown."""
 THUMBNAIL = 160
 """Short side of a picture on a contact sheet, pixels."""
+HOW: dict[Channel, str] = {"visual": "seen", "sound": "heard", "speech": "said", "text": "read"}
+"""What people call it to be found in a channel."""
+FRAMES = 100
+"""Most pictures that are taken from a moment at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +50,106 @@ class Hit:
     """What is read or said there."""
     metadata: Metadata
     evidence: tuple[Evidence, ...]
+    thumbnail: bytes = field(default=b"", repr=False, compare=False)
+    """Of a moment of a video: a picture from it, as a small JPEG that was made when the file was added."""
+    said: Callable[[float, float], Sequence[Segment]] | None = field(default=None, repr=False, compare=False)
+    """Asks the library for what is said from one second to another; None for what has no time."""
 
     @property
     def place(self) -> str:
         """Where in the file, for people: `1:02:03 to 1:02:08`; empty for what has no time."""
         return "" if self.start is None or self.end is None else f"{clock(self.start)} to {clock(self.end)}"
 
-    def picture(self, pixels: int | None = None) -> Image:
-        """Open the picture, upright and RGB, its short side at most `pixels`.
+    @property
+    def how(self) -> str:
+        """How it was found, for people: `seen and said`."""
+        ways = list(dict.fromkeys(HOW[one.channel] for one in self.evidence))
+        return " and ".join(filter(None, (", ".join(ways[:-1]), *ways[-1:])))
 
-        Raises MediaError if it is gone, UnsupportedMedia for a hit that is no picture.
+    @property
+    def uri(self) -> str:
+        """The file as a URI, the moment as its fragment: `file:///talk.mp4#t=12.4,18` (W3C, Media Fragments 1.0)."""
+        path = Path(self.source)
+        uri = path.as_uri() if path.is_absolute() else quote(self.source)
+        if self.start is None or self.end is None:
+            return uri
+        return f"{uri}#t={_short(self.start)},{_short(self.end)}"
+
+    def picture(self, pixels: int | None = None) -> Image:
+        """Open the picture, or the one that stands for a moment of a video: upright, RGB, short side at most `pixels`.
+
+        Raises MediaError if it is gone, UnsupportedMedia for what has no picture.
         """
+        if self.modality == "video":
+            return self.frames(1, pixels)[0]
         from PIL.Image import fromarray
 
-        from seehear.media import Limits, open_source
         from seehear.picture import read_picture
 
         if self.modality != "image":
             raise UnsupportedMedia(f"{self.source} is no picture but {self.modality}")
-
-        with open_source(Path(self.source), self.id, Limits()) as source:
+        with self._opened() as source:
             return fromarray(read_picture(source, Needs(pixels), Limits()).pixels)
 
+    def frames(self, n: int = 4, pixels: int | None = None) -> list[Image]:
+        """Pictures from inside the moment of a video, evenly spread: upright, RGB, short side at most `pixels`.
+
+        One alone is from the middle of what was seen. Raises MediaError if they cannot be had, UnsupportedMedia for
+        what is no video, InputError for an `n` that makes no sense.
+        """
+        from PIL.Image import fromarray
+
+        from seehear.frames import at
+
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= FRAMES:
+            raise InputError(f"n is how many pictures you want, 1 to {FRAMES}, not {n!r}.")
+        start, end = self._moment("video")
+        if n == 1 and (seen := next((one for one in self.evidence if one.channel == "visual"), None)):
+            start, end = max(start, seen.start or 0.0), min(end, seen.end or end)
+        times = [start + (place + 0.5) * (end - start) / n for place in range(n)]
+        with self._opened() as source:
+            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), Limits())]
+
+    def clip(self, path: str | os.PathLike[str]) -> Path:
+        """Write just this moment of a video or a recording as an MP4 that browsers play, with its sound.
+
+        `path` ends in `.mp4`; what is there is replaced. Returns it. Raises InputError, or MediaError where the
+        moment cannot be had.
+        """
+        from seehear.clip import cut
+
+        start, end = self._moment("video", "audio")
+        with self._opened() as source:
+            return cut(source, start, end, Path(path), Limits())
+
+    def transcript(self, before: float = 0.0, after: float = 0.0) -> str:
+        """What is said in the moment, and so many seconds before and after it: a line a passage, each with its time.
+
+        The library must still be open. Raises LibraryError if it is not.
+        """
+        if self.said is None or self.start is None or self.end is None:
+            return ""
+        passages = self.said(self.start - before, self.end + after)
+        return "\n".join(f"{clock(one.start or 0.0)} {shown(one.text)}" for one in passages)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain values that JSON can hold."""
-        return {**asdict(self), "metadata": dict(self.metadata)}
+        """Everything but the thumbnail, as plain values that JSON can hold."""
+        plain = ("id", "source", "modality", "start", "end", "score", "text")
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "metadata": dict(self.metadata),
+            "evidence": [asdict(one) for one in self.evidence],
+        }
+
+    @contextmanager
+    def _opened(self) -> Iterator[Source]:
+        with open_source(Path(self.source), self.id, Limits()) as source:
+            yield source
+
+    def _moment(self, *modalities: Modality) -> tuple[float, float]:
+        if self.modality not in modalities or self.start is None or self.end is None:
+            raise UnsupportedMedia(f"{self.source} is no {' and no '.join(modalities)} but {self.modality}")
+        return self.start, self.end
 
 
 class Hits(list[Hit]):
@@ -99,7 +182,7 @@ class Hits(list[Hit]):
         table = Table("", "score", "what", box=None, header_style="dim")
         for number, hit in enumerate(self, 1):
             what = Text(shown(hit.source), overflow="fold")
-            what.append(f"  {hit.place}" if hit.place else "")
+            what.append(f"  {hit.place}, {hit.how}" if hit.place else "")
             what.append(f"\n{quoted(hit.text)}" if hit.text else "", style="italic")
             table.add_row(str(number), f"{hit.score:.3f}", what)
         return table
@@ -123,11 +206,15 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _short(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 def _figure(hit: Hit) -> str:
     path = html.escape(shown(hit.source), quote=True)
     name = html.escape(shown(Path(hit.source).name))
     box = f"height:{THUMBNAIL}px;width:{THUMBNAIL * 3 // 2}px;background:#eee;color:#333;padding:8px;overflow:hidden"
-    if hit.modality != "image":
+    if hit.modality != "image" and not hit.thumbnail:
         what = html.escape(quoted(hit.text)) if hit.text else f"a sound ({hit.modality})"
         image = f'<div style="{box};box-sizing:border-box">{what}</div>'
     else:
@@ -138,12 +225,16 @@ def _figure(hit: Hit) -> str:
             )
         except MediaError as error:
             image = f'<div style="{box}">{html.escape(str(error))}</div>'
-    when = f" &middot; {hit.place}" if hit.place else ""
-    caption = f'<b>{hit.score:.3f}</b>{when}<br><span style="overflow-wrap:anywhere">{name}</span>'
+    when = f" &middot; {hit.place}, {hit.how}" if hit.place else ""
+    words = f"<br><i>{html.escape(quoted(hit.text))}</i>" if hit.thumbnail and hit.text else ""
+    caption = f'<b>{hit.score:.3f}</b>{when}<br><span style="overflow-wrap:anywhere">{name}</span>{words}'
     return f'<figure title="{path}" style="margin:0;max-width:320px">{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _data_url(hit: Hit) -> str:
-    buffer = io.BytesIO()
-    hit.picture(2 * THUMBNAIL).save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    written = hit.thumbnail
+    if not written:
+        buffer = io.BytesIO()
+        hit.picture(2 * THUMBNAIL).save(buffer, "JPEG", quality=80)
+        written = buffer.getvalue()
+    return "data:image/jpeg;base64," + base64.b64encode(written).decode()

@@ -7,7 +7,6 @@ after all its vectors are stored. A bad file never stops the others.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from seehear.metadata import checked
 from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
 from seehear.records import PASSAGES, Entry, Known, Outcome
 from seehear.speech import Speech
+from seehear.tally import Progress, Tally
 from seehear.types import Channel, Metadata, Problem, Report, Route, Segment, Text, Waveform, segment_id
 from seehear.where import facts
 
@@ -35,8 +35,6 @@ OPEN = 4 * BATCH
 """Files that may wait for a batch to fill before it goes as it is."""
 
 GiveMetadata = Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]
-Progress = Callable[[int, int, str], None]
-"""Called with files done, files in all, and the file; from more than one thread, though never at once."""
 
 
 class Ingest:
@@ -57,9 +55,10 @@ class Ingest:
         self.ledger, self.store, self.pool, self.encoders = ledger, store, pool, encoders
         # What holds for all files is checked once, and is the caller's mistake; what is told of each, file by file.
         self.metadata = metadata if metadata is None or callable(metadata) else checked(metadata)
-        self.progress, self.speech, self.brought = progress, speech, brought
+        self.speech, self.brought = speech, brought
         self.batches = Batches(ledger, store, encoders, brought)
-        self.report = Report()
+        self.tally = Tally(progress)
+        self.report = self.tally.report
         self._folders = Folders(ledger)
         self._drawn: dict[str, Draft] = {}
         """Files that the pool has taken and not opened yet; filled from its threads."""
@@ -67,8 +66,8 @@ class Ingest:
         self._leaders: dict[tuple[str, str], str] = {}
         """Of files with the same bytes, the one that is being embedded."""
         self._twins: list[Draft] = []
-        self._done = self._total = 0
-        self._counting = threading.Lock()
+        self._mute = ""
+        """Why no speech can be written down, once that is known."""
 
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
@@ -82,8 +81,8 @@ class Ingest:
     def take(self, found: Callable[[], Iterable[File | Problem]]) -> Report:
         """Take in what is found; `found` may be called twice, the first time to count."""
         started = time.monotonic()
-        if self.progress:
-            self._total = sum(1 for _ in found())
+        if self.tally.listened_to:
+            self.tally.total = sum(1 for _ in found())
         self.sweep()
         self._decode(self._jobs(found()))
         while self._twins:
@@ -105,19 +104,19 @@ class Ingest:
         """What has to be read; what has not changed since it was read is done with a look at its size and time."""
         for file in found:
             if isinstance(file, Problem):
-                self._fail(file)
+                self.tally.fail(file)
                 continue
             try:
                 told = self._told(file)
                 size, mtime_ns = stamp(file.path) if file.text is None else (0, 0)
             except InputError as error:
-                self._fail(Problem(file.name, str(error)))
+                self.tally.fail(Problem(file.name, str(error)))
                 continue
             except OSError as error:
-                self._fail(Problem(file.name, f"it cannot be looked at: {error.strerror}"))
+                self.tally.fail(Problem(file.name, f"it cannot be looked at: {error.strerror}"))
                 continue
             except Exception as error:  # the user's own function
-                self._fail(Problem(file.name, f"its metadata could not be had: {error!r}"))
+                self.tally.fail(Problem(file.name, f"its metadata could not be had: {error!r}"))
                 continue
             known = self.ledger.known(file.key)
             given = self.ledger.given(file.key) if told is None else told
@@ -142,9 +141,9 @@ class Ingest:
         """A file has not changed; what the user says about it may have."""
         if sorted(facts(known.given)) != sorted(facts(given)):  # as mappings, true and 1 would be equal
             self.ledger.describe(known, given)
-            self._tell(self.report.added, file)
+            self.tally.add(self.report.added, file.name)
         else:
-            self._tell(self.report.unchanged, file)
+            self.tally.add(self.report.unchanged, file.name)
 
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
@@ -163,6 +162,7 @@ class Ingest:
                 if self._leaders.setdefault(bytes_, key) != key or self.ledger.twin(*bytes_):
                     draft.twin = True
             case Piece(segment=segment, content=content):
+                self.tally.reach(draft.file.name, segment.start)
                 draft.found |= segment.metadata
                 if segment.channel == "speech" and isinstance(content, Waveform):
                     self._hear(draft, segment, content)
@@ -171,8 +171,10 @@ class Ingest:
                     if not draft.twin:
                         self.batches.put(draft, segment, content)
                 self._publish()
-            case Note(message=message):
+            case Note(message=message, channels=()):
                 self.report.notes.append(Problem(draft.file.name, message))
+            case Note(message=message, channels=channels):
+                draft.missing |= dict.fromkeys(channels, message)
             case Finished(error=MediaError() as error):
                 self._failed(draft, error)
             case Finished():
@@ -185,14 +187,15 @@ class Ingest:
         if draft.twin or self.speech is None or draft.opened is None:
             return
         first = sum(segment.channel == "speech" for segment in draft.segments)
+        reason, passages = self._mute, []
         try:
-            passages = self.speech.passages(stretch, waveform, same(draft.opened), first)
-        except SeehearError:
-            raise  # what is missing now will be missing for the next stretch too
+            passages = [] if reason else self.speech.passages(stretch, waveform, same(draft.opened), first)
+        except SeehearError as error:  # what is missing now will be missing for the next stretch too
+            reason = self._mute = f"what is said in it could not be transcribed: {error}"
         except Exception as error:
             reason = f"what is said from {stretch.start:.1f} s on could not be transcribed: {error!r}"
+        if reason:
             draft.broken |= {route: reason for route in self.encoders if route.channel == "speech"}
-            return
         for passage in passages:
             if isinstance(language := passage.metadata.get("language"), str):
                 draft.spoken[language] += len(passage.text)
@@ -225,9 +228,9 @@ class Ingest:
         self._close(draft)
         self.batches.drop(draft)
         if isinstance(error, UnsupportedMedia) and not file.named and not file.claims_to_be_media:
-            self._tell(self.report.ignored, file)
+            self.tally.add(self.report.ignored, file.name)
         else:
-            self._fail(Problem(file.name, str(error)))
+            self.tally.fail(Problem(file.name, str(error)))
         if draft.opened:
             self._keep(file)
             broken = [Outcome(route, "failed", str(error)) for route in self.encoders]
@@ -246,21 +249,16 @@ class Ingest:
             return
         for draft in ready:
             self._keep(draft.file)
-        outcomes = {draft.file.key: self._outcomes(draft) for draft in ready}
+        outcomes = {draft.file.key: draft.outcomes(self.encoders) for draft in ready}
         self.ledger.publish(Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready)
         for draft in ready:
             self._close(draft)
-            if draft.broken:
-                reason = "; ".join(dict.fromkeys(draft.broken.values()))
-                good = any(outcome.status == "done" for outcome in outcomes[draft.file.key])
-                self._fail(Problem(draft.file.name, reason), self.report.partial if good else None)
+            if draft.broken or draft.missing:
+                reason = "; ".join(dict.fromkeys([*draft.missing.values(), *draft.broken.values()]))
+                good = any(outcome.status != "failed" for outcome in outcomes[draft.file.key])
+                self.tally.fail(Problem(draft.file.name, reason), self.report.partial if good else None)
             else:
-                self._tell(self.report.added, draft.file)
-
-    def _outcomes(self, draft: Draft) -> list[Outcome]:
-        present: set[Channel] = {segment.channel for segment in draft.segments}
-        routes = [route for route in self.encoders if route.channel in present or route in draft.broken]
-        return [Outcome(r, "failed" if r in draft.broken else "done", draft.broken.get(r, "")) for r in routes]
+                self.tally.add(self.report.added, draft.file.name)
 
     def _copied(self, draft: Draft) -> bool:
         """Give a file the vectors of another that has the same bytes, if there still is one."""
@@ -292,17 +290,3 @@ class Ingest:
         for collection, ids in self.ledger.garbage().items():
             self.store.delete(collection, ids)
             self.ledger.swept(collection, ids)
-
-    def _tell(self, where: list[str], file: File) -> None:
-        where.append(file.name)
-        self._step(file.name)
-
-    def _fail(self, problem: Problem, where: list[Problem] | None = None) -> None:
-        (self.report.failed if where is None else where).append(problem)
-        self._step(problem.path)
-
-    def _step(self, path: str) -> None:
-        with self._counting:
-            self._done += 1
-            if self.progress:
-                self.progress(self._done, self._total, path)

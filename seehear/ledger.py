@@ -11,12 +11,14 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seehear.clock import taken
 from seehear.database import BOUND, Database
 from seehear.metadata import TAKEN
 from seehear.records import PASSAGES, PLAIN, Entry, Known, known_of, packed, packed_words, segment_of
+from seehear.scenes import Scenes
 from seehear.selection import Selection
 from seehear.types import Channel, Collection, Metadata, Problem, Route, Segment
 from seehear.where import facts
@@ -32,6 +34,7 @@ class Ledger:
         self._file = Database(path)
         self.selection = Selection(self._file)
         self.words = Words(self._file)
+        self.scenes = Scenes(self._file)
 
     # The passport: what the library was made with.
 
@@ -151,11 +154,11 @@ class Ledger:
     def segments(self, key: str) -> list[Segment]:
         """A file's segments, in their order, without the file's metadata."""
         rows = self._file.all(
-            "SELECT id, source, modality, channel, start, stop, text, place, words FROM segments JOIN sources "
-            "ON key = source WHERE source = ? ORDER BY ordinal",
+            "SELECT id, source, modality, channel, start, stop, text, place, words, jpeg FROM segments "
+            "JOIN sources ON key = source LEFT JOIN thumbnails ON segment = id WHERE source = ? ORDER BY ordinal",
             (key,),
         )
-        return [segment_of(row) for row in rows]
+        return [replace(segment_of(row[:-1]), thumbnail=row[-1] or b"") for row in rows]  # type: ignore[arg-type]
 
     def resolve(self, ids: Sequence[str]) -> dict[str, tuple[Segment, str]]:
         """Segments that are published, with the file's path or the passage's id; others are left out."""
@@ -174,20 +177,24 @@ class Ledger:
                 found[segment.id] = (segment, str(roots[str(root)] / below) if root != PASSAGES else below)
         return found
 
-    def published(self, ids: Sequence[str]) -> set[str]:
-        """Those of some segments that are published."""
-        found: set[str] = set()
+    def published(self, ids: Sequence[str]) -> dict[str, str]:
+        """Those of some segments that are published, with the hashes of their files' bytes."""
+        found: dict[str, str] = {}
         for start in range(0, len(ids), BOUND):
             part = ids[start : start + BOUND]
             marks = ", ".join("?" * len(part))
-            found |= {str(r[0]) for r in self._file.all(f"SELECT id FROM segments WHERE id IN ({marks})", part)}  # noqa: S608 - only marks
+            rows = self._file.all(
+                f"SELECT id, content FROM segments JOIN sources ON key = source WHERE id IN ({marks})",  # noqa: S608 - only marks
+                part,
+            )
+            found |= {str(name): str(content) for name, content in rows}
         return found
 
     def counts(self) -> dict[Collection, int]:
         """How many segments each collection should hold."""
         rows = self._file.all(
             "SELECT encoder, o.channel, modality, count(*) FROM segments s JOIN sources ON key = s.source "
-            "JOIN outcomes o ON o.source = key AND o.channel = s.channel AND status = 'done' GROUP BY 1, 2, 3"
+            "JOIN outcomes o ON o.source = key AND o.channel = s.channel AND status != 'failed' GROUP BY 1, 2, 3"
         )
         return {Collection(encoder, channel, modality): int(n) for encoder, channel, modality, n in rows}  # type: ignore
 
@@ -216,6 +223,9 @@ class Ledger:
                         (s.id, key, s.channel, n, s.start, s.end, s.text, s.offset, packed_words(s.words))
                         for n, s in enumerate(entry.segments)
                     ],
+                )
+                db.executemany(
+                    "INSERT INTO thumbnails VALUES (?, ?)", [(s.id, s.thumbnail) for s in entry.segments if s.thumbnail]
                 )
                 for segment in entry.segments:
                     db.execute("DELETE FROM garbage WHERE id = ?", (segment.id,))
@@ -262,6 +272,7 @@ class Ledger:
                 ],
             )
         for statement in (
+            "DELETE FROM thumbnails WHERE segment IN (SELECT id FROM segments WHERE source = ?)",
             "DELETE FROM segments WHERE source = ?",
             "DELETE FROM outcomes WHERE source = ?",
             "DELETE FROM facts WHERE source = ?",

@@ -15,23 +15,24 @@ from seehear import assembly
 from seehear.asked import Asked
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store, Transcriber
-from seehear.errors import InputError, LibraryDamaged, LibraryError
+from seehear.errors import InputError, LibraryError
 from seehear.evaluate import Direction, directions
 from seehear.folders import LEDGER, Folders, listed
 from seehear.hits import Hits
-from seehear.ingest import GiveMetadata, Ingest, Progress
+from seehear.ingest import GiveMetadata, Ingest
 from seehear.ledger import Ledger
 from seehear.media import Limits
 from seehear.passages import passages
 from seehear.passport import Passport, remembered
 from seehear.place import take
 from seehear.pool import Pool
-from seehear.presets import ModelSet, model_set
+from seehear.presets import ModelSet, absolute, model_set
 from seehear.query import count
 from seehear.retrieve import Retriever
 from seehear.scales import Scales
 from seehear.speech import Speech
-from seehear.types import Collection, Query, Report, Route
+from seehear.tally import Progress
+from seehear.types import Query, Report, Route
 from seehear.words import NAME as WORDS
 
 DEFAULT_MODELS = "mini"
@@ -74,6 +75,7 @@ class Library:
         store: Any = "chroma",
         encoders: Mapping[str, Encoder | str] | None = None,
         transcriber: str | Transcriber | None = None,
+        frames: str | None = None,
         limits: Limits | None = None,
         create: bool = True,
     ) -> Self:
@@ -83,7 +85,8 @@ class Library:
         `memory` to forget everything at the end, a Chroma client of yours, or a Store. `encoders` puts an object of
         your own, or another name, in the place of an encoder's name: a checkpoint that has moved, say. `transcriber`
         is who writes down what is said from now on, instead of the set's own: `whisper:MODEL`, `faster-whisper:MODEL`,
-        or an object; a name is remembered.
+        or an object; a name is remembered. `frames` is how those of videos are chosen from now on: `keyframes`, or
+        `shots` (every frame is read); it is remembered too, and videos are cut anew when they are added again.
         Raises LibraryInUse, LibraryDamaged, ModelMismatch, or InputError for names that do not exist.
         """
         folder, release = take(path, create=create)
@@ -96,11 +99,13 @@ class Library:
             passport = Passport(folder, ledger, chosen, assembly.store_name(store))
             watched = assembly.watched(chosen, encoders or {}, passport)
             writer = assembly.transcriber(chosen, transcriber, ledger.passport().get("transcriber"))
+            chosen = assembly.modalities(chosen, frames, ledger.passport().get("frames"))
             vectors = assembly.opened(store, folder, ledger)
             opened.append(vectors)
             library = cls(folder, ledger, vectors, chosen, watched, writer, passport, limits or Limits(), release)
-            library._check_store()
-            passport.stamp({"transcriber": transcriber} if isinstance(transcriber, str) else {})
+            assembly.agree(ledger, vectors, watched, library._pool.settings, folder)
+            named = {"transcriber": transcriber, "frames": frames}
+            passport.stamp({name: absolute(value) for name, value in named.items() if isinstance(value, str)})
         except BaseException:
             for one in reversed(opened):
                 one.close()
@@ -218,6 +223,11 @@ class Library:
             raise InputError(f"The models {self.models.name!r} have no encoder that takes both words and pictures.")
         return directions(self._ledger, self._store, route, self._encoders[route], pairs)
 
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file is in the library."""
+        self._check_open()
+        return Path(os.path.realpath(path)) in self._ledger.paths().values()
+
     def info(self) -> dict[str, Any]:
         """What the library holds, and what made it, as plain values."""
         self._check_open()
@@ -285,22 +295,3 @@ class Library:
     def _calibrated(self, report: Report) -> Report:
         self._scales.refresh()
         return report
-
-    def _check_store(self) -> None:
-        """What the ledger says is there must be in the store; the reverse is only waste, unless there is no ledger."""
-        wanted = self._ledger.counts()
-        missing = sum(max(0, n - self._store.count(collection)) for collection, n in wanted.items())
-        held = [Collection(r.encoder, r.channel, m) for r in self._encoders for m in self._pool.settings]
-        if missing:
-            what = f"{missing:,} vectors of {self.path} are gone"
-        elif (
-            self._ledger.empty()
-            and not assembly.forgets(self._store)
-            and any(self._store.count(collection) for collection in held)
-        ):
-            what = f"The ledger of {self.path} is gone"
-        else:
-            for collection in held if self._ledger.empty() else ():
-                self._store.drop(collection)  # it may have been made for vectors of another length
-            return
-        raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")

@@ -47,6 +47,8 @@ AUDIO_TYPES = {
     "audio/wav": "wav",
     "audio/webm": "matroska",
     "audio/x-caf": "caf",
+    "audio/x-ms-asf": "asf",
+    "audio/x-msvideo": "avi",
 }
 """Media type -> FFmpeg's name of the demuxer. No other of FFmpeg's demuxers is ever tried."""
 VIDEO_TYPES = {
@@ -57,7 +59,7 @@ VIDEO_TYPES = {
     "video/x-ms-asf": "asf",
     "video/x-msvideo": "avi",
 }
-"""The same of containers that may hold pictures; some hold sound alone."""
+"""The same of containers that may hold pictures; of one that does not, the type is `audio/...` with the same ending."""
 TEXT_TYPES = {
     ".markdown": "text/markdown",
     ".md": "text/markdown",

@@ -46,7 +46,7 @@ def decoded(image: ImageFile.ImageFile, needs: Needs) -> Picture:
     """Decode a picture whose header is read, as `read_picture` does. Raises whatever Pillow's decoders do."""
     if needs.pixels is not None and image.format == "JPEG":
         # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; from this size on it is hard to tell in a vector.
-        image.draft(None, _fit(*image.size, max(2 * needs.pixels, DRAFT)))
+        image.draft(None, fit(*image.size, max(2 * needs.pixels, DRAFT)))
     image.load()
     turn = UPRIGHT.get(orientation(image))
     upright = image if turn is None else image.transpose(turn)
@@ -114,11 +114,11 @@ def shrink(image: Image.Image, needs: Needs) -> Image.Image:
     pixels = needs.pixels
     if pixels is None or max(image.size) <= pixels:
         return image
-    size = (pixels, pixels) if needs.square else _fit(*image.size, pixels)
+    size = (pixels, pixels) if needs.square else fit(*image.size, pixels)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _fit(width: int, height: int, pixels: int) -> tuple[int, int]:
+def fit(width: int, height: int, pixels: int) -> tuple[int, int]:
     short, most = min(width, height), LONGEST * pixels
     side = max(1, min(short, pixels, most * short // max(width, height)))
     # Rounded down, as CLIP's own preprocessing does it: with one pixel more it would cut out another square.

@@ -7,6 +7,7 @@ imported again and no thread or lock of ours is inherited; what comes back is JS
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import queue
@@ -26,7 +27,7 @@ from seehear import errors
 from seehear.errors import DecoderDied, MediaError
 from seehear.media import Limits
 from seehear.registry import load
-from seehear.types import Content, Modality, Needs, Picture, Segment, Text, Waveform, Word
+from seehear.types import Channel, Content, Modality, Needs, Picture, Segment, Text, Waveform, Word
 from seehear.worker import LATE, receive, send
 
 WAITING = 64
@@ -70,10 +71,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something odd about a file that is otherwise whole."""
+    """Something odd about a file that is otherwise whole, or what of it is missing."""
 
     job: Job
     message: str
+    channels: tuple[Channel, ...] = ()
+    """Those that lack something; none where the file is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +272,12 @@ def _event(job: Job, out: IO[bytes]) -> Event | None:
         case "piece":
             told = message["segment"]
             words = tuple(Word(**word) for word in told.pop("words"))
-            return Piece(job, Segment(**told, words=words), _content(message, out))
+            thumbnail = base64.b64decode(told.pop("thumbnail"))
+            return Piece(job, Segment(**told, words=words, thumbnail=thumbnail), _content(message, out))
         case "alive":
             return None
         case "note":
-            return Note(job, str(message["message"]))
+            return Note(job, str(message["message"]), tuple(message["channels"]))
         case _:
             if message["error"] is None:
                 return Finished(job)

@@ -18,7 +18,7 @@ class ModelSet:
 
     name: str
     routes: tuple[Route, ...]
-    modalities: tuple[str, ...] = ("image", "text")
+    modalities: tuple[str, ...] = ("image", "text", "video")
     """Names of the modalities that cut files into segments."""
     transcriber: str | None = None
     """Who writes down what is said; None leaves speech alone."""
@@ -30,7 +30,7 @@ HEARD: frozenset[Kind] = frozenset({"text", "audio"})
 ALL: frozenset[Kind] = frozenset({"text", "image", "audio"})
 READ: tuple[Channel, ...] = ("speech", "text")
 """Channels of words."""
-EVERY = ("image", "audio", "text")
+EVERY = ("image", "audio", "text", "video")
 """All kinds of files."""
 
 
@@ -82,15 +82,20 @@ def model_set(models: str | ModelSet) -> ModelSet:
         raise InputError(f"Models are a name or a ModelSet, not {models!r}.")
     if models in SETS:
         return SETS[models]
-    kind, colon, which = models.partition(":")
-    if not colon:
+    if ":" not in models:
         raise InputError(
             f"There is no model set {models!r}. Choose one of: {', '.join(SETS)}; or name one checkpoint: "
             "dual:HUB/ID or dual:./FOLDER. A library of a ModelSet of your own is opened in Python, with models=..."
         )
-    if which.startswith((".", "~")) or Path(which).is_absolute():
-        # A library remembers this name, and may be opened from elsewhere.
-        with suppress(RuntimeError):  # nobody of that name has a home
-            which = str(Path(which).expanduser())
-        models = f"{kind}:{Path(which).resolve()}"
+    models = absolute(models)
     return ModelSet(models, (Route("visual", models, SEEN), Route("text", models, SEEN)))
+
+
+def absolute(name: str) -> str:
+    """A name as it is remembered, with the whole of a path in it: a library may be opened from elsewhere."""
+    kind, colon, which = name.partition(":")
+    if not which.startswith((".", "~")) and not Path(which).is_absolute():
+        return name
+    with suppress(RuntimeError):  # nobody of that name has a home
+        which = str(Path(which).expanduser())
+    return f"{kind}{colon}{Path(which).resolve()}"

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from seehear.asked import Asked
 from seehear.calibration import MIN_SCORE, score
 from seehear.contracts import Encoder, Store
 from seehear.errors import QueryError
-from seehear.fusion import Found, fuse
-from seehear.hits import Hits
+from seehear.fusion import TIMED, Found, fuse
+from seehear.hits import Hit, Hits
 from seehear.ledger import Ledger
 from seehear.query import build, count, filters, heard, parts
 from seehear.scales import Scales
@@ -30,6 +30,9 @@ SPARE = 8
 """Matches asked for beyond k, for rows that turn out not to be published."""
 COMMON, MARGIN, MOST = 0.05, 1.5, 2_000
 """From this share on a filter is applied to what was found: so many times more is asked for, up to so many matches."""
+
+DEEP, SHALLOW = 8, 64
+"""Of recordings and videos so many rows are asked for per hit, and so many at least: neighbours become one moment."""
 
 Nearest = Callable[[int, Sequence[str] | None], list[Match]]
 """Asks one collection for the k nearest, of all or of some ids."""
@@ -62,7 +65,8 @@ class Retriever:
         lists: dict[Collection, list[Found]] = {}
         for route, (vector, kinds) in self._vectors(asked, contents).items():
             for collection in self._collections(route, asked):
-                matches = self._nearest(self._by_vector(collection, vector), collection, wanted, condition)
+                deep = _deep(collection, wanted)
+                matches = self._nearest(self._by_vector(collection, vector), collection, deep, condition)
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
         if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
             lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, wanted)
@@ -70,7 +74,8 @@ class Retriever:
         plain = len({content.kind for content, _ in contents}) == 1 and all(weight > 0 for _, weight in contents)
         if asked.min_score is None and plain:
             lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
-        return Hits([hit for hit in fuse(lists) if hit.score >= (asked.min_score or 0.0)][:wanted], said)
+        hits = [hit for hit in fuse(lists, asked.per_source) if hit.score >= (asked.min_score or 0.0)]
+        return Hits([self._shown(hit) for hit in hits[:wanted]], said)
 
     async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
         """Like `retrieve`, without holding up the event loop."""
@@ -127,7 +132,7 @@ class Retriever:
                 def nearest(k: int, among: Sequence[str] | None, of: Collection = collection) -> list[Match]:
                     return self.ledger.words.nearest(of, question, k, among)
 
-                matches = self._nearest(nearest, collection, k, condition)
+                matches = self._nearest(nearest, collection, _deep(collection, k), condition)
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, frozenset({"text"}), matches))
         return lists
 
@@ -160,8 +165,22 @@ class Retriever:
         published = self.ledger.published([match.id for match in matches])
         return [match for match in matches if match.id in published]
 
+    def _shown(self, hit: Hit) -> Hit:
+        """A moment with what it needs to show itself when the library may be closed, and to ask while it is not."""
+        if hit.start is None or hit.modality not in TIMED:
+            return hit
+        key, scenes = hit.id.rpartition("#t=")[0], self.ledger.scenes
+        seen = next((one.start for one in hit.evidence if one.channel == "visual" and one.start is not None), hit.start)
+        thumbnail = scenes.thumbnail(key, seen) if hit.modality == "video" else b""
+        return replace(hit, thumbnail=thumbnail, said=lambda start, end: scenes.said(key, start, end))
+
     def resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
         """The rows of a ranked list, with the segments that they stand for."""
         seen = self.ledger.resolve([match.id for match in matches])
         rated = enumerate(zip(matches, surprises, strict=True), 1)
         return [Found(match, rank, surprise, *seen[match.id]) for rank, (match, surprise) in rated if match.id in seen]
+
+
+def _deep(collection: Collection, k: int) -> int:
+    """How many rows of a collection make k hits."""
+    return max(SHALLOW, DEEP * k) if collection.modality in TIMED else k

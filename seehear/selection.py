@@ -42,7 +42,7 @@ class Selection:
             self._check(condition)
             embedded = (
                 "AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.source = sources.key AND outcomes.encoder = ? "
-                "AND outcomes.channel = segments.channel AND status = 'done') "
+                "AND outcomes.channel = segments.channel AND status != 'failed') "
             )
             by_words = collection.encoder == NAME
             found = self._read(

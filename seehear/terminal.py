@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+FAILED = 1
+"""Exit status: something could not be done."""
+
 if TYPE_CHECKING:
-    from seehear.ingest import Progress
+    from seehear.tally import Progress
     from seehear.types import Report
 
 
@@ -21,10 +24,13 @@ def progress(label: str, quiet: bool) -> Iterator[Progress | None]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from seehear.hits import shown
+
+    where = TextColumn("{task.fields[where]}", style="dim", markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), where)
     with Progress(*columns, console=console(error=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total, _: bar.update(task, completed=done, total=total)
+        task = bar.add_task(label, total=None, where="")
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, where=shown(Path(name).name))
 
 
 def show_report(report: Report, library: Path) -> None:

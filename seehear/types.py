@@ -147,6 +147,8 @@ class Segment:
     """What was said, word by word, where that is known."""
     metadata: Metadata = field(default_factory=dict)
     """What the file says about itself; what the segments of one file say is joined."""
+    thumbnail: bytes = field(default=b"", repr=False)
+    """Of a stretch of video: the picture that stands for it, as a small JPEG."""
 
 
 def segment_id(key: str, content: str, channel: Channel, ordinal: int, settings: str) -> str:
@@ -195,9 +197,9 @@ class Query:
     voice: Any = None
     """A spoken question: it is written down, and then is words."""
     plus: Sequence[Any] = ()
-    """More parts: words, pictures, `Waveform`s, or pairs (part, weight)."""
+    """More parts: words, pictures, sounds (`Path` or `Waveform`), or pairs (part, weight)."""
     minus: Sequence[Any] = ()
-    """Parts to move away from: words, pictures, `Waveform`s, or pairs (part, weight)."""
+    """Parts to move away from, given likewise."""
     channels: frozenset[Channel] | None = None
     """Only these channels; None is all."""
     modalities: frozenset[Modality] | None = None
@@ -208,6 +210,8 @@ class Query:
     """Only what was taken from then on: a time, a date, or a clock time on any day (`time(22)`, "10 PM")."""
     before: datetime | date | time | str | None = None
     """Only what was taken until just before then. Times without a zone are the camera's own clock's."""
+    per_source: int | None = None
+    """Most hits, such as moments of one video, that one file may fill; None is any number."""
     min_score: float | None = None
     """Leave out hits that score less, 0 to 1. None leaves out whole collections that have nothing to say to the
     question (`seehear.calibration.MIN_SCORE`), and no single hit; 0 leaves out nothing."""

@@ -6,6 +6,7 @@ A message is four bytes of length and as many of JSON; pixels and samples follow
 
 from __future__ import annotations
 
+import base64
 import faulthandler
 import hashlib
 import io
@@ -23,8 +24,8 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from seehear.contracts import Modality
-from seehear.errors import MediaError, MediaNote, UnsupportedMedia
-from seehear.media import Limits, open_source
+from seehear.errors import MediaError, MediaNote, MissingExtra, MissingPart, UnsupportedMedia
+from seehear.media import VIDEO_TYPES, Limits, open_source
 from seehear.metadata import checked
 from seehear.registry import load
 from seehear.types import Content, Needs, Picture, Source, Text
@@ -56,6 +57,8 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                     send_bytes(replies, payload)
         except MediaError as error:
             reply |= {"error": type(error).__name__, "message": str(error)}
+        except MissingExtra as error:
+            reply |= {"error": "UnreadableMedia", "message": str(error)}
         except Exception as error:  # a modality's own bug costs the file, not the process
             reply |= {"error": "DamagedMedia", "message": f"it cannot be decoded ({type(error).__name__}: {error})"}
         send(replies, reply)
@@ -83,9 +86,11 @@ def _messages(
                 segment, content = piece
                 message, payload = _packed(content)
                 told = asdict(replace(segment, metadata=checked(segment.metadata)))
+                told["thumbnail"] = base64.b64encode(segment.thumbnail).decode()
                 yield {"event": "piece", "segment": told, **message}, payload
-        for one in raised:
-            yield {"event": "note", "message": str(one.message)}, None
+        for note in (one.message for one in raised):
+            channels = note.channels if isinstance(note, MissingPart) else ()
+            yield {"event": "note", "message": str(note), "channels": channels}, None
 
 
 @contextmanager
@@ -94,11 +99,20 @@ def _source(job: dict[str, Any], limits: Limits) -> Iterator[Source]:
     path = Path(os.fsdecode(bytes.fromhex(job["path"])))
     if job["text"] is None:
         with open_source(path, job["key"], limits) as source:
-            yield source
+            yield _told_by_streams(source)
     else:
         data = job["text"].encode("utf-8", "surrogatepass")
         content = hashlib.sha256(data).hexdigest()
         yield Source(job["key"], path, "text/plain", content, len(data), 0, io.BytesIO(data))
+
+
+def _told_by_streams(source: Source) -> Source:
+    """A container of videos that holds no pictures is a recording of sound."""
+    if source.type not in VIDEO_TYPES:
+        return source
+    from seehear.frames import has_pictures
+
+    return source if has_pictures(source) else replace(source, type=source.type.replace("video/", "audio/"))
 
 
 def _packed(content: Content) -> tuple[dict[str, Any], memoryview | None]:

@@ -10,18 +10,31 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"types", "errors"},
     {"calibration", "canary", "contracts", "metadata", "records"},
-    {"container", "media", "picture", "registry", "timeline", "track", "where"},
+    {
+        "clip",
+        "container",
+        "encoded",
+        "frames",
+        "media",
+        "packets",
+        "picture",
+        "registry",
+        "still",
+        "timeline",
+        "track",
+        "where",
+    },
     {"asked", "brought", "clock", "database", "pool", "speech", "worker"},
     {"words"},
-    {"evaluate", "hits", "ledger", "presets", "query", "scales", "selection"},
-    {"batches", "draft", "folders", "fusion", "ingest", "passages"},
+    {"evaluate", "grounding", "hits", "ledger", "presets", "query", "scales", "scenes", "selection"},
+    {"batches", "draft", "folders", "fusion", "ingest", "passages", "tally"},
     {"passport", "place", "retrieve"},
     {"assembly"},
     {"library"},
-    {"check", "terminal"},
+    {"check", "measuring", "terminal"},
     {"cli"},
 ]
-PLUGINS = {"contracts", "errors", "media", "picture", "track", "types"}
+PLUGINS = {"contracts", "errors", "frames", "media", "picture", "still", "track", "types"}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from films import film, plain, steady
 from PIL import ExifTags, Image
 
 from seehear import cli
@@ -38,8 +39,20 @@ def test_passages_sounds_and_speech_run(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.usefixtures("_files")
+def test_moments_of_videos_run(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("talks").mkdir()
+    film(Path("talks/harbour.mp4"), steady([(4, plain((200, 60, 60))), (4, plain((60, 60, 200)))], 10))
+    Path("talks/harbour.srt").write_text("1\n00:00:04,000 --> 00:00:07,000\nNow the bridge opens.\n")
+    exec(compile(BLOCKS[2], "README.md", "exec"), {})  # noqa: S102 - our own README
+    out = capsys.readouterr().out
+    assert "harbour.mp4 0:04 to 0:0" in out
+    assert "0:04 Now the bridge opens." in out
+    assert Path("bridge.mp4").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("_files")
 def test_bringing_your_own_encoder_runs() -> None:
-    own = BLOCKS[3].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
+    own = BLOCKS[4].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
     exec(compile(own, "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
@@ -48,7 +61,7 @@ def test_filters_and_dates_run() -> None:
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:03 21:00:00"
     Image.new("RGB", (300, 200), "red").save("photos/dated.jpg", exif=exif)
-    exec(compile(BLOCKS[2], "README.md", "exec"), {})  # noqa: S102 - our own README
+    exec(compile(BLOCKS[3], "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
 @pytest.mark.usefixtures("_files")
@@ -59,7 +72,7 @@ def test_bringing_a_client_and_vectors_runs(photos: Path) -> None:
     for file, row in zip(files, Mini().embed(pictures, "document"), strict=True):
         np.save(Path("vectors", file.stem), row)
     names: dict[str, Any] = {}
-    exec(compile(BLOCKS[4], "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(BLOCKS[5], "README.md", "exec"), names)  # noqa: S102 - our own README
     names["client"].close()
     assert len(names["report"].added) == len(files) == 4
 

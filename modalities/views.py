@@ -1,0 +1,60 @@
+"""Pictures that stand for a video, chosen among its key frames: none is like the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from seehear.frames import CLOSEST, LONGEST, SPACING, Film
+from seehear.still import Still
+from seehear.types import Needs, Picture
+
+from . import difference
+from .difference import GRID, NEW, Look
+
+PULSE = 2.0
+"""Seconds of video that are read at most without a sign of life."""
+THUMBNAIL = 180
+"""Short side of a thumbnail, in pixels."""
+KEY_FRAMES = f"key frames {LONGEST} {SPACING} {CLOSEST}, {difference.SETTINGS}, {THUMBNAIL}"
+"""Everything that decides the choice."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A picture that stands for a stretch of a video."""
+
+    start: float
+    end: float
+    picture: Picture
+    thumbnail: Picture
+    size: tuple[int, int]
+    """Of the video: width and height, upright, in pixels."""
+
+
+Choose = Callable[[Film, Needs], Iterator[View | None]]
+"""A way of choosing: views in order, each ends where the next begins; None while there is nothing new."""
+
+
+def among_key_frames(reading: Film, needs: Needs) -> Iterator[View | None]:
+    """Key frames that differ from the last one that was kept."""
+    kept: View | None = None
+    look: Look | None = None
+    alive = 0.0
+    for still in reading.keyframes():
+        now = Look(still.small(*GRID))
+        if look is None or now.difference(look) >= NEW:
+            if kept:
+                yield replace(kept, end=still.time)
+            kept, look, alive = view_of(still, needs), now, still.time
+        elif still.time >= alive + PULSE:
+            alive = still.time
+            yield None
+    if kept:
+        yield replace(kept, end=max(reading.end, kept.start))
+
+
+def view_of(still: Still, needs: Needs) -> View:
+    """A frame as a view of no length yet."""
+    thumbnail = still.picture(Needs(pixels=THUMBNAIL))
+    return View(still.time, still.time, still.picture(needs), thumbnail, still.size)
