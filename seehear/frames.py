@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -16,13 +15,11 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 
 from seehear.container import only, opened
 from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia
 from seehear.media import VIDEO_TYPES, Limits
-from seehear.packets import Packets, ends_early
+from seehear.packets import Packets, chosen, ends_early
 from seehear.still import Converters, Still
 from seehear.types import Needs, Picture, Source
 
@@ -49,7 +46,7 @@ def film(source: Source, limits: Limits) -> Iterator[Film]:
     """
     short = ends_early(source.file, VIDEO_TYPES.get(source.type, ""))
     with opened(source) as container:
-        stream = _chosen(container)
+        stream = chosen(container)
         if stream is None or stream.codec_context is None:
             raise UnsupportedMedia("it has no pictures" + (" that can be decoded" if stream else ""))
         width, height = stream.codec_context.width, stream.codec_context.height
@@ -65,7 +62,7 @@ def film(source: Source, limits: Limits) -> Iterator[Film]:
 def has_pictures(source: Source) -> bool:
     """Whether there is a track of pictures in it, be they good or not. Raises DamagedMedia."""
     with opened(source) as container:
-        return _chosen(container) is not None
+        return chosen(container) is not None
 
 
 def has_sound(source: Source) -> bool:
@@ -133,7 +130,7 @@ class Film:
         """Seconds that lie between key frames too far apart, and were decoded whole."""
         self._packets = Packets(container, stream)
         self._aspect = Fraction(stream.sample_aspect_ratio or 1)
-        self._converters: Converters = defaultdict(VideoReformatter)
+        self._converters: Converters = {}
         self._pixels = limits.pixels
         self._context = stream.codec_context
         self._context.thread_count = 1  # there are as many decoding processes as cores
@@ -174,8 +171,7 @@ class Film:
                     held.add(packet, time, afresh=packet.is_keyframe)
                 if held.is_long:  # its first packet has proved nothing
                     held.packets = []
-                self._spare(packet, time)
-                for still in self._decoded(packet):
+                for still in self._decoded(packet, SPACING):
                     yield from self._shown([still], CLOSEST if still.frame.key_frame else SPACING)
                     if held.packets and still.frame.key_frame and still.time >= held.start:
                         self.whole += max(0.0, held.start - begun)
@@ -214,14 +210,20 @@ class Film:
 
     def _flush(self) -> None:
         self._context.flush_buffers()
-        self._context.skip_frame = "DEFAULT"
         self._inside.clear()
 
-    def _decoded(self, packet: Any) -> list[Still]:
-        """Frames that come out of the decoder for a packet, or at the end for None; those that are broken left out."""
+    def _decoded(self, packet: Any, spacing: float = 0.0) -> list[Still]:
+        """Frames that come out of the decoder for a packet, or at the end for None; those that are broken left out.
+
+        Nor need there be those that come too early for `spacing`, if no other is made from them.
+        """
         stamp = None if packet is None else self._packets.stamp(packet)
         if stamp is not None:
             heapq.heappush(self._inside, stamp)
+        # Of AVI, and where times are missing, none is left out: those that come out are counted.
+        spare = spacing and not self._packets.numbered and packet.pts is not None
+        early = spare and not self._is_due(self._packets.seconds(stamp), spacing)
+        self._context.skip_frame = "NONREF" if early else "DEFAULT"
         try:
             frames = self._context.decode(packet)
         except av.FFmpegError:
@@ -251,13 +253,7 @@ class Film:
         packets, held.packets = held.packets, []
         self._flush()
         for packet in packets:
-            self._spare(packet, self._packets.seconds(self._packets.stamp(packet)))
-            yield from self._shown(self._decoded(packet), SPACING)
-
-    def _spare(self, packet: Any, time: float | None) -> None:
-        """Let the decoder pass over a picture that comes too early to be shown, if no other is made from it."""
-        told = packet.pts is not None and not self._packets.numbered  # else pictures that come out are counted
-        self._context.skip_frame = "DEFAULT" if not told or self._is_due(time, SPACING) else "NONREF"
+            yield from self._shown(self._decoded(packet, SPACING), SPACING)
 
     def _shown(self, stills: list[Still], spacing: float = 0.0) -> Iterator[Still]:
         """Those of the stills that come late enough after the last one that was shown."""
@@ -304,15 +300,6 @@ class _Held:
         self.packets.append(packet)
         self._bytes += packet.size + PACKET
         self._end = max(self._end, self.start if time is None else time)
-
-
-def _chosen(container: InputContainer) -> Any:
-    """The track of pictures that is seen, or None; covers and thumbnails are none."""
-    if not container.streams:
-        raise DamagedMedia("there is no track in it: it is damaged or cut short")
-    covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = [s for s in container.streams.video if not s.disposition & covers]
-    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 
 def _note(message: str) -> None:

@@ -10,6 +10,7 @@ one file stay two. Fusing the segments of one place, and not whole files, is fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ PEAK = 0.4
 LEAST = 0.5
 """What it may be less surprising in any case, where the best itself is hardly a find."""
 LONGEST = 60.0
-"""Seconds that a moment grows to at most, unless one segment alone is longer: what is longer is no answer."""
+"""Seconds of a moment at most, unless one segment alone is longer: what goes on for longer is cut into equal parts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,7 @@ def moments(rows: Sequence[Row]) -> list[Place]:
     while left:
         best = left[0][1].surprise
         level = min(PEAK * best, best - LEAST)
-        inside = _grown(left[0], [row for row in left[1:] if row[1].surprise >= level])
+        inside = _part(_grown(left[0], [row for row in left[1:] if row[1].surprise >= level]))
         start, end = _extent([row[1].segment for row in inside])
         # What is there too and less surprising is evidence, if it is any, but does not make the moment longer.
         there = [row for row in left if row in inside or _shared(row[1].segment, start, end) >= SAME]
@@ -126,12 +127,24 @@ def _grown(seed: Row, candidates: list[Row]) -> list[Row]:
         grew = False
         for row in tuple(waiting):
             first, last = _span(row[1].segment)
-            longer = max(end, last) - min(start, first)
-            if first - end <= JOIN and start - last <= JOIN and (longer <= LONGEST or longer <= end - start):
+            if first - end <= JOIN and start - last <= JOIN:
                 inside.append(row)
                 waiting.remove(row)
                 start, end, grew = min(start, first), max(end, last), True
     return inside
+
+
+def _part(inside: list[Row]) -> list[Row]:
+    """Of rows that hang together, those around the first one that make no more than the longest moment."""
+    start, end = _extent([row[1].segment for row in inside])
+    parts = math.ceil((end - start) / LONGEST)
+    if parts <= 1:
+        return inside
+
+    def place(row: Row) -> int:
+        return int((sum(_span(row[1].segment)) / 2 - start) / (end - start) * parts)
+
+    return [row for row in inside if place(row) == place(inside[0])]
 
 
 def _extent(segments: Sequence[Segment]) -> tuple[float, float]:

@@ -26,6 +26,8 @@ QUOTED = 200
 """Characters of a passage that are shown."""
 THUMBNAIL = 160
 """Short side of a picture on a contact sheet, pixels."""
+BRIEF = 2.0
+"""Seconds below which a moment's times are shown with tenths."""
 HOW: dict[Channel, str] = {"visual": "seen", "sound": "heard", "speech": "said", "text": "read"}
 """What people call it to be found in a channel."""
 FRAMES = 100
@@ -58,7 +60,10 @@ class Hit:
     @property
     def place(self) -> str:
         """Where in the file, for people: `1:02:03 to 1:02:08`; empty for what has no time."""
-        return "" if self.start is None or self.end is None else f"{clock(self.start)} to {clock(self.end)}"
+        if self.start is None or self.end is None:
+            return ""
+        places = 1 if self.end - self.start < BRIEF else 0
+        return f"{clock(self.start, places)} to {clock(self.end, places)}"
 
     @property
     def how(self) -> str:
@@ -199,11 +204,13 @@ def quoted(text: str) -> str:
     return f"\u201c{line[: QUOTED - 1]}\u2026\u201d" if len(line) > QUOTED else f"\u201c{line}\u201d"
 
 
-def clock(seconds: float) -> str:
-    """A time in a recording, such as `0:05` or `1:02:03`."""
-    minutes, rest = divmod(int(seconds), 60)
+def clock(seconds: float, places: int = 0) -> str:
+    """A time in a recording, such as `0:05` or `1:02:03`; with one decimal place `0:05.7`."""
+    whole, part = divmod(int(seconds * 10**places), 10**places)
+    minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    behind = f".{part}" if places else ""
+    return f"{hours}:{minutes:02}:{rest:02}{behind}" if hours else f"{minutes}:{rest:02}{behind}"
 
 
 def _short(seconds: float) -> str:

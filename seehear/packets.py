@@ -9,9 +9,10 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 
 from seehear.container import zero
-from seehear.errors import MediaNote
+from seehear.errors import DamagedMedia, MediaNote
 
 JUMP = 10.0
 """Seconds that a clock may go back; one that goes back further was set, and what follows is appended."""
@@ -102,6 +103,15 @@ class Packets:
         if shown is not None:
             self.end = max(self.end, shown + min(lasts, GAP))
         return True
+
+
+def chosen(container: InputContainer) -> Any:
+    """The track of pictures that is seen, or None; covers and thumbnails are none."""
+    if not container.streams:
+        raise DamagedMedia("there is no track in it: it is damaged or cut short")
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & covers]
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 
 def ends_early(file: BinaryIO, kind: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -19,7 +18,7 @@ ASPECTS = (Fraction(1, 4), Fraction(4))
 HD = 576
 """Most lines of a picture that is BT.601 where the video does not say; one with more is BT.709, as in players."""
 _SMOOTH = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-Converters = defaultdict[tuple[int, int, Interpolation], VideoReformatter]
+Converters = dict[tuple[int, int, Interpolation], VideoReformatter]
 _UNTOLD = 2
 """AVCOL_SPC_UNSPECIFIED."""
 
@@ -33,7 +32,7 @@ class Still:
     frame: av.VideoFrame
     aspect: Fraction
     """Width of a pixel by its height."""
-    converters: Converters = field(default_factory=lambda: defaultdict(VideoReformatter))
+    converters: Converters = field(default_factory=dict)
     """What converts to a size and in a way, kept from one frame to the next: to set it up takes time."""
 
     @property
@@ -85,7 +84,7 @@ class Still:
         if standard == _UNTOLD:
             standard = Colorspace.ITU709 if frame.height > HD else Colorspace.ITU601
         full = ColorRange.JPEG
-        rgb = self.converters[width, height, how].reformat(
+        rgb = self.converters.setdefault((width, height, how), VideoReformatter()).reformat(
             frame, width, height, "rgb24", src_colorspace=standard, interpolation=how, dst_color_range=full, threads=1
         )
         return np.asarray(rgb.to_ndarray(), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from seehear.errors import UnreadableMedia
 from seehear.hits import Hit, Hits, shown
-from seehear.types import Evidence
+from seehear.types import Channel, Evidence
 
 
 def hit(path: Path | str, score: float = 0.5) -> Hit:
@@ -79,3 +80,30 @@ def test_a_terminal_shows_a_table_without_escapes(tmp_path: Path) -> None:
 
 def test_what_cannot_be_looked_at_is_replaced() -> None:
     assert shown("a\x1b[0m\n\u202eb\udce9ü 猫") == "a\ufffd[0m\ufffd\ufffdb\ufffdü 猫"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "place"),
+    [(0, 5, "0:00 to 0:05"), (3723, 3790.9, "1:02:03 to 1:03:10"), (2.14, 2.86, "0:02.1 to 0:02.8"), (None, None, "")],
+)
+def test_a_place_is_told_as_people_read_a_clock(start: float | None, end: float | None, place: str) -> None:
+    assert replace(hit("a.mp4"), start=start, end=end).place == place
+
+
+@pytest.mark.parametrize(
+    ("channels", "how"),
+    [
+        (("visual",), "seen"),
+        (("speech", "visual"), "said and seen"),
+        (("sound", "visual", "speech"), "heard, seen and said"),
+    ],
+)
+def test_how_it_was_found_is_told_in_words(channels: tuple[Channel, ...], how: str) -> None:
+    one = hit("a.mp4")
+    assert replace(one, evidence=tuple(replace(one.evidence[0], channel=channel) for channel in channels)).how == how
+
+
+def test_a_uri_is_of_the_file_and_its_moment(tmp_path: Path) -> None:
+    one = replace(hit(tmp_path / "a b#é.mp4"), start=12.4, end=18.0)
+    assert one.uri == f"{tmp_path.as_uri()}/a%20b%23%C3%A9.mp4#t=12.4,18"
+    assert hit("mail 1").uri == "mail%201"

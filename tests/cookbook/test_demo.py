@@ -1,4 +1,4 @@
-"""The demo, as `make demo` runs it: real photographs and recordings, the real small models, a real Chroma."""
+"""The demo, as `make demo` runs it: real photographs, recordings and videos, the real small models, a real Chroma."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def test_the_demo_finds_what_it_asks_for_and_writes_the_page(tmp_path: Path) -> 
     assert answers["the fiscal policy of medieval Bohemia"].startswith("nothing")
     assert answers["somebody taking a photograph"].startswith("camera.png")
     assert answers["motorcycles parked in a garage"].startswith("motorcycle")
+    assert answers["a man in a suit with a bow tie in a car"].startswith("carphone_pristine.mp4 0:00 to 0:04, seen")
+    assert answers["a cyclist waiting for a car"].startswith("bikes.mp4 0:0")
     page = (tmp_path / "demo.html").read_text()
     assert page.count("<img ") > 12
     assert "Fail better" in page
