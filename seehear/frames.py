@@ -215,15 +215,13 @@ class Film:
     def _decoded(self, packet: Any, spacing: float = 0.0) -> list[Still]:
         """Frames that come out of the decoder for a packet, or at the end for None; those that are broken left out.
 
-        Nor need there be those that come too early for `spacing`, if no other is made from them.
-        """
+        So may be those that come too early for `spacing`, and that no other is made from."""
         stamp = None if packet is None else self._packets.stamp(packet)
         if stamp is not None:
             heapq.heappush(self._inside, stamp)
-        # Of AVI, and where times are missing, none is left out: those that come out are counted.
-        spare = spacing and not self._packets.numbered and packet.pts is not None
-        early = spare and not self._is_due(self._packets.seconds(stamp), spacing)
-        self._context.skip_frame = "NONREF" if early else "DEFAULT"
+        counted = not spacing or self._packets.numbered or packet.pts is None
+        late = counted or self._is_due(self._packets.seconds(stamp), spacing)
+        self._context.skip_frame = "DEFAULT" if late else "NONREF"
         try:
             frames = self._context.decode(packet)
         except av.FFmpegError:
@@ -231,8 +229,12 @@ class Film:
             return []
         stills = []
         for frame in frames:
-            told = heapq.heappop(self._inside) if self._inside else None
-            time = self._packets.seconds(told if self._packets.numbered or frame.pts is None else frame.pts)
+            stamp = heapq.heappop(self._inside) if self._inside else None
+            if frame.pts is not None and not self._packets.numbered:
+                stamp = frame.pts
+                while self._inside and self._inside[0] <= stamp:  # those that were left out
+                    heapq.heappop(self._inside)
+            time = self._packets.seconds(stamp)
             if frame.width * frame.height > self._pixels:
                 raise MediaTooLarge(f"it has pictures of {frame.width} x {frame.height}, more than the limit")
             if time is not None and not frame.is_corrupt:

@@ -11,7 +11,6 @@ from films import film, plain, steady
 from seehear.cli import main
 from seehear.testing import COLOUR, COLOURS
 
-
 FAKE = ["--models", COLOUR]
 
 
