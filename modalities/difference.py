@@ -48,5 +48,7 @@ def opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtra('pip install "seehear[video]"') from error
+        raise MissingExtra(
+            'videos need the package cv2, which is not installed: pip install "seehear[video]"'
+        ) from error
     return cv2

@@ -13,7 +13,7 @@ from seehear.types import Needs
 
 from . import difference
 from .difference import GRID, NEW, Look, opencv
-from .views import PULSE, THUMBNAIL, View, view_of
+from .views import LASTS, PULSE, THUMBNAIL, View, view_of
 
 PART = (2.0, 10.0)
 """Seconds that a part of a shot lasts, at least and at most; parts that show nothing new are one."""
@@ -31,7 +31,10 @@ RATIO = 3.0
 """How many times as much as between those the picture changes at a cut."""
 LEAST = 15.0
 """How much it changes at least: the mean of hue, saturation and brightness, each 0 to 255."""
-SHOTS = f"shots {PART} {SHORTEST} {EVERY} {MIDDLE} {SIZE} {WIDTH} {RATIO} {LEAST}, {difference.SETTINGS}, {THUMBNAIL}"
+SHOTS = (
+    f"shots {PART} {SHORTEST} {EVERY} {MIDDLE} {SIZE} {WIDTH} {RATIO} {LEAST}, "
+    f"{difference.SETTINGS}, {THUMBNAIL} {LASTS}"
+)
 """Everything that decides the choice."""
 
 
@@ -52,7 +55,9 @@ def one_a_shot(reading: Film, needs: Needs) -> Iterator[View | None]:
     for part in _parts(reading, needs):
         if part is None:
             yield None
-        elif kept and not part.cut and part.look.difference(kept.look) < NEW:
+        elif (
+            kept and not part.cut and part.view.end - kept.view.start <= LASTS and part.look.difference(kept.look) < NEW
+        ):
             kept = replace(kept, view=replace(kept.view, end=part.view.end))
         else:
             if kept:
@@ -116,7 +121,9 @@ def _marked(reading: Film) -> Iterator[tuple[Still, bool]]:
         from scenedetect import FrameTimecode  # type: ignore[import-untyped]
         from scenedetect.detectors import AdaptiveDetector  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingExtra('pip install "seehear[video]"') from error
+        raise MissingExtra(
+            'shots are found by the package scenedetect, which is not installed: pip install "seehear[video]"'
+        ) from error
     detector = AdaptiveDetector(RATIO, min_scene_len=1, window_width=WIDTH, min_content_val=LEAST)
     cv2 = opencv()
     waiting: deque[Still] = deque()

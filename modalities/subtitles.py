@@ -26,6 +26,8 @@ SECONDS = 30.0
 """Seconds of a passage at most."""
 CHARACTERS = 300
 """Characters of a passage at most."""
+SHORTEST = 0.5
+"""Seconds that an entry lasts at least, whatever it claims."""
 PAUSE = 2.0
 """Seconds of silence that end a passage whatever its punctuation."""
 _TIMING = re.compile(r"\s*(\S*?)\s*-->\s*(\S*)")
@@ -64,7 +66,7 @@ def passages(found: Iterable[Passage]) -> list[Passage]:
             dropped += 1
             continue
         swapped += start != cue.start
-        kept.append(replace(cue, start=start, end=end))
+        kept.append(replace(cue, start=start, end=max(end, start + SHORTEST)))
     if dropped or swapped:
         said = [f"{dropped:,} without a sane time are left out"] * bool(dropped)
         said += [f"of {swapped:,} start and end are swapped"] * bool(swapped)

@@ -64,7 +64,7 @@ class ShotsModality(VideoModality):
 def _segments(source: Source, needs: Needs, limits: Limits, settings: str, choose: Choose) -> Iterator[Piece | None]:
     seen, listened = Cutter(source, "video", settings), Cutter(source, "video", sound_settings(needs))
     unseen: MediaError | None = None
-    if needs.pixels is not None:
+    if needs.pictures:
         opencv()  # if it is missing, then let that be known before the work
         try:
             yield from _seen(source, needs, limits, seen, choose)

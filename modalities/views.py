@@ -16,7 +16,9 @@ PULSE = 2.0
 """Seconds of video that are read at most without a sign of life."""
 THUMBNAIL = 180
 """Short side of a thumbnail, in pixels."""
-KEY_FRAMES = f"key frames {LONGEST} {SPACING} {CLOSEST}, {difference.SETTINGS}, {THUMBNAIL}"
+LASTS = 60.0
+"""Seconds that a picture stands for at most, also where nothing new is seen: a moment is no longer."""
+KEY_FRAMES = f"key frames {LONGEST} {SPACING} {CLOSEST}, {difference.SETTINGS}, {THUMBNAIL} {LASTS}"
 """Everything that decides the choice."""
 
 
@@ -43,7 +45,7 @@ def among_key_frames(reading: Film, needs: Needs) -> Iterator[View | None]:
     alive = 0.0
     for still in reading.keyframes():
         now = Look(still.small(*GRID))
-        if look is None or now.difference(look) >= NEW:
+        if kept is None or look is None or now.difference(look) >= NEW or still.time >= kept.start + LASTS:
             if kept:
                 yield replace(kept, end=still.time)
             kept, look, alive = view_of(still, needs), now, still.time

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from seehear.errors import MediaError
+from seehear.media import Limits
 from seehear.pool import Finished, Job, Piece, Pool
 from seehear.types import Content, Picture, Segment, Text, Waveform
 
@@ -19,6 +20,11 @@ class Asked:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    @property
+    def limits(self) -> Limits:
+        """What a file may cost."""
+        return self._pool.limits
 
     def picture(self, path: Path) -> Picture:
         """Decode a picture. Raises MediaError."""

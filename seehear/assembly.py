@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from seehear.types import Collection, Modality, Needs, Route
 
 FRAMES = {"keyframes": "video", "shots": "shots"}
 """How the frames of videos are chosen, and the modality that does it; the first is the default."""
+WATCHING = ("cv2", "scenedetect")
+"""Packages that choosing frames needs; those who do not watch videos need none."""
 
 
 def watched(models: ModelSet, given: Mapping[str, Encoder | str], passport: Passport) -> dict[Route, Encoder]:
@@ -77,10 +80,14 @@ def transcriber(models: ModelSet, given: str | Transcriber | None, remembered: s
 
 
 def modalities(models: ModelSet, given: str | None, remembered: str | None) -> ModelSet:
-    """A set that chooses the frames of videos as is asked for now, or was before. Raises InputError."""
+    """A set that chooses the frames of videos as is asked for now, or was before. Raises InputError, MissingExtra."""
     chosen = given or remembered or next(iter(FRAMES))
     if chosen not in FRAMES:
         raise InputError(f"Frames are chosen by {' or '.join(FRAMES)}, not by {chosen!r}.")
+    if given and "video" not in models.modalities:
+        raise InputError(f"The models {models.name!r} look at no videos, by whatever frames.")
+    if given and (missing := next((name for name in WATCHING if find_spec(name) is None), None)):
+        raise MissingExtra(f'videos need the package {missing}, which is not installed: pip install "seehear[video]"')
     return replace(models, modalities=tuple(FRAMES[chosen] if name == "video" else name for name in models.modalities))
 
 
@@ -98,6 +105,7 @@ def needs(encoders: Mapping[Route, Encoder], *, speech: bool) -> Needs:
     ]  # fmt: skip
     shortest = min(read, key=lambda one: one.tokens or 0, default=Needs())
     return Needs(
+        pictures=bool(seen),
         pixels=pixels,
         square=len(seen) == 1 and next(iter(seen)).square,
         rate=max((one.rate for one in heard if one.rate), default=None),

@@ -13,7 +13,7 @@ import av
 from av.container import InputContainer
 from av.stream import Discard
 
-from seehear.errors import DamagedMedia, MediaError, MediaTooLarge
+from seehear.errors import DamagedMedia, MediaTooLarge, SeehearError
 from seehear.media import AUDIO_TYPES, VIDEO_TYPES
 from seehear.types import Source
 
@@ -27,7 +27,7 @@ def opened(source: Source) -> Iterator[InputContainer]:
     try:
         with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:
             yield container
-    except MediaError:
+    except SeehearError:
         raise
     except MemoryError as error:
         raise MediaTooLarge("decoding it takes more memory than there is") from error

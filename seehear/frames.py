@@ -7,7 +7,6 @@ says of rates and of the length is not believed. Reading is lazy, and memory doe
 from __future__ import annotations
 
 import heapq
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,9 +16,9 @@ import av
 from av.container import InputContainer
 
 from seehear.container import only, opened
-from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaTooLarge, UnsupportedMedia
 from seehear.media import VIDEO_TYPES, Limits
-from seehear.packets import Packets, chosen, ends_early
+from seehear.packets import Packets, chosen, ends_early, note
 from seehear.still import Converters, Still
 from seehear.types import Needs, Picture, Source
 
@@ -215,7 +214,8 @@ class Film:
     def _decoded(self, packet: Any, spacing: float = 0.0) -> list[Still]:
         """Frames that come out of the decoder for a packet, or at the end for None; those that are broken left out.
 
-        So may be those that come too early for `spacing`, and that no other is made from."""
+        So may be those that come too early for `spacing`, if no other is made from them.
+        """
         stamp = None if packet is None else self._packets.stamp(packet)
         if stamp is not None:
             heapq.heappush(self._inside, stamp)
@@ -262,7 +262,7 @@ class Film:
         for still in stills:
             if self._last is not None and not spacing and still.time < self._last and self._ordered:
                 self._ordered = False
-                _note(f"its clock goes back at {self._last:,.1f} s; pictures that come too late are passed over")
+                note(f"its clock goes back at {self._last:,.1f} s; pictures that come too late are passed over")
             if self._is_due(still.time, spacing) and still.time != self._last:
                 self._last = still.time
                 self._count += 1
@@ -276,9 +276,9 @@ class Film:
         if not self._count:
             raise DamagedMedia("no picture can be decoded from it: it is damaged or cut short")
         if self._short or self._packets.cut or self._packets.missing > 0.5:
-            _note(f"its pictures are cut short after {self.end:,.1f} s")
+            note(f"its pictures are cut short after {self.end:,.1f} s")
         elif self._broken:
-            _note(f"{self._broken:,} pieces of its pictures are damaged, and passed over")
+            note(f"{self._broken:,} pieces of its pictures are damaged, and passed over")
 
 
 class _Held:
@@ -302,7 +302,3 @@ class _Held:
         self.packets.append(packet)
         self._bytes += packet.size + PACKET
         self._end = max(self._end, self.start if time is None else time)
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=3)

@@ -18,8 +18,8 @@ from seehear.calibration import MIN_SCORE, joined, score
 from seehear.hits import Hit
 from seehear.types import Collection, Evidence, Match, Modality, Segment
 
-SAME = 0.5
-"""Two segments of a file are one place when they share this much of the shorter one."""
+SAME = 0.5 - 1e-6
+"""Two segments of a file are one place when they share this much of the shorter one: windows of sound share a half."""
 TIMED: frozenset[Modality] = frozenset({"audio", "video"})
 """Files in which neighbours become moments."""
 JOIN = 2.0
@@ -71,8 +71,8 @@ class Place:
         return joined(list(voices.values()))
 
 
-def fuse(lists: Mapping[Collection, Sequence[Found]], per_source: int | None = None) -> list[Hit]:
-    """Join ranked lists into hits, best first; of one file at most `per_source`."""
+def fuse(lists: Mapping[Collection, Sequence[Found]], per_source: int) -> list[Hit]:
+    """Join ranked lists into hits, best first; of one file the best `per_source`."""
     files: dict[str, list[Row]] = {}
     for collection, rows in lists.items():
         for row in rows:
@@ -80,7 +80,7 @@ def fuse(lists: Mapping[Collection, Sequence[Found]], per_source: int | None = N
     every = []
     for mine in files.values():
         mine.sort(key=lambda row: -row[1].surprise)
-        there = moments(mine) if mine[0][1].segment.modality in TIMED else places(mine)
+        there = moments(mine, per_source) if mine[0][1].segment.modality in TIMED else places(mine)
         every += sorted(there, key=lambda place: -place.surprise)[:per_source]
     return [_hit(place) for place in sorted(every, key=lambda place: -place.surprise)]
 
@@ -100,38 +100,47 @@ def places(rows: Iterable[Row]) -> list[Place]:
     return found
 
 
-def moments(rows: Sequence[Row]) -> list[Place]:
-    """The rows of one recording or video, best first, as moments that do not overlap much."""
+def moments(rows: Sequence[Row], most: int) -> list[Place]:
+    """The rows of one recording or video, best first, as its best `most` moments; none holds another."""
     found: list[Place] = []
     left = list(rows)
-    while left:
+    while left and len(found) < most:
         best = left[0][1].surprise
         level = min(PEAK * best, best - LEAST)
-        inside = _part(_grown(left[0], [row for row in left[1:] if row[1].surprise >= level]))
+        inside = _part(_grown(left[0], [row for row in left[1:] if row[1].surprise >= level], found))
         start, end = _extent([row[1].segment for row in inside])
         # What is there too and less surprising is evidence, if it is any, but does not make the moment longer.
-        there = [row for row in left if row in inside or _shared(row[1].segment, start, end) >= SAME]
+        kept = set(inside)
+        there = {row for row in left if row in kept or _shared(row[1].segment, start, end) >= SAME}
+        evidence = [row for row in left if row in kept or (row in there and score(row[1].surprise) >= MIN_SCORE)]
         left = [row for row in left if row not in there]
-        evidence = [row for row in there if row in inside or score(row[1].surprise) >= MIN_SCORE]
         found.append(Place(evidence, start, end))
     return found
 
 
-def _grown(seed: Row, candidates: list[Row]) -> list[Row]:
-    """A row, and those that hang together with it in time."""
-    inside = [seed]
+def _grown(seed: Row, candidates: Iterable[Row], found: Iterable[Place]) -> list[Row]:
+    """A row, and those that hang together with it in time, between the moments that are found already."""
     start, end = _span(seed[1].segment)
-    waiting = sorted(candidates, key=lambda row: abs(_span(row[1].segment)[0] - start))
-    grew = True
-    while grew:
-        grew = False
-        for row in tuple(waiting):
-            first, last = _span(row[1].segment)
-            if first - end <= JOIN and start - last <= JOIN:
-                inside.append(row)
-                waiting.remove(row)
-                start, end, grew = min(start, first), max(end, last), True
-    return inside
+    middle = (start + end) / 2
+    edges = [edge for place in found for edge in (place.start, place.end) if edge is not None]
+    before = max((edge for edge in edges if edge <= middle), default=-math.inf)
+    after = min((edge for edge in edges if edge > middle), default=math.inf)
+    inside = [seed]
+    waiting = [row for row in candidates if before <= sum(_span(row[1].segment)) / 2 <= after]
+    while True:
+        near = [row for row in waiting if _apart(row[1].segment, start, end) <= JOIN]
+        if not near:
+            return inside
+        waiting = [row for row in waiting if _apart(row[1].segment, start, end) > JOIN]
+        inside += near
+        start = min(start, *(_span(row[1].segment)[0] for row in near))
+        end = max(end, *(_span(row[1].segment)[1] for row in near))
+
+
+def _apart(segment: Segment, start: float, end: float) -> float:
+    """Seconds between a segment and a stretch of time; negative where they overlap."""
+    first, last = _span(segment)
+    return max(first - end, start - last)
 
 
 def _part(inside: list[Row]) -> list[Row]:
@@ -151,14 +160,14 @@ def _extent(segments: Sequence[Segment]) -> tuple[float, float]:
     """From when to when a moment lasts.
 
     Windows of sound overlap by half, so that a sound that is in two of them is likely where they meet: of a window that
-    has a neighbour in the moment, the outer quarter is left off.
+    has a neighbour in the moment, the outer quarter is left off, unless the file begins there.
     """
     sounds = [_span(segment) for segment in segments if segment.channel == "sound"]
     spans = [_span(segment) for segment in segments if segment.channel != "sound"]
     for start, end in sounds:
         beside = [other for other in sounds if other != (start, end) and other[0] < end and start < other[1]]
         quarter = (end - start) / 4 if beside else 0.0
-        spans.append((start + quarter, end - quarter))
+        spans.append((start + quarter if start > quarter else start, end - quarter))
     return min(start for start, _ in spans), max(end for _, end in spans)
 
 

@@ -9,7 +9,8 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -54,6 +55,8 @@ class Hit:
     evidence: tuple[Evidence, ...]
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
     """Of a moment of a video: a picture from it, as a small JPEG that was made when the file was added."""
+    limits: Limits = field(default=Limits(), repr=False, compare=False)
+    """What opening the file may cost: the library's."""
     said: Callable[[float, float], Sequence[Segment]] | None = field(default=None, repr=False, compare=False)
     """Asks the library for what is said from one second to another; None for what has no time."""
 
@@ -94,7 +97,7 @@ class Hit:
         if self.modality != "image":
             raise UnsupportedMedia(f"{self.source} is no picture but {self.modality}")
         with self._opened() as source:
-            return fromarray(read_picture(source, Needs(pixels), Limits()).pixels)
+            return fromarray(read_picture(source, Needs(pixels), self.limits).pixels)
 
     def frames(self, n: int = 4, pixels: int | None = None) -> list[Image]:
         """Pictures from inside the moment of a video, evenly spread: upright, RGB, short side at most `pixels`.
@@ -106,14 +109,14 @@ class Hit:
 
         from seehear.frames import at
 
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= FRAMES:
+        if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= FRAMES:
             raise InputError(f"n is how many pictures you want, 1 to {FRAMES}, not {n!r}.")
         start, end = self._moment("video")
         if n == 1 and (seen := next((one for one in self.evidence if one.channel == "visual"), None)):
             start, end = max(start, seen.start or 0.0), min(end, seen.end or end)
         times = [start + (place + 0.5) * (end - start) / n for place in range(n)]
         with self._opened() as source:
-            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), Limits())]
+            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), self.limits)]
 
     def clip(self, path: str | os.PathLike[str]) -> Path:
         """Write just this moment of a video or a recording as an MP4 that browsers play, with its sound.
@@ -125,7 +128,7 @@ class Hit:
 
         start, end = self._moment("video", "audio")
         with self._opened() as source:
-            return cut(source, start, end, Path(path), Limits())
+            return cut(source, start, end, Path(path), self.limits)
 
     def transcript(self, before: float = 0.0, after: float = 0.0) -> str:
         """What is said in the moment, and so many seconds before and after it: a line a passage, each with its time.
@@ -138,7 +141,7 @@ class Hit:
         return "\n".join(f"{clock(one.start or 0.0)} {shown(one.text)}" for one in passages)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the thumbnail, as plain values that JSON can hold."""
+        """What it says, without pictures, as plain values that JSON can hold."""
         plain = ("id", "source", "modality", "start", "end", "score", "text")
         return {
             **{name: getattr(self, name) for name in plain},
@@ -146,9 +149,13 @@ class Hit:
             "evidence": [asdict(one) for one in self.evidence],
         }
 
+    def __getstate__(self) -> list[Any]:
+        """What is pickled and copied: all but the way to the library."""
+        return [None if one.name == "said" else getattr(self, one.name) for one in fields(self)]
+
     @contextmanager
     def _opened(self) -> Iterator[Source]:
-        with open_source(Path(self.source), self.id, Limits()) as source:
+        with open_source(Path(self.source), self.id, self.limits, hashed=False) as source:
             yield source
 
     def _moment(self, *modalities: Modality) -> tuple[float, float]:

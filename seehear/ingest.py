@@ -120,7 +120,7 @@ class Ingest:
                 continue
             known = self.ledger.known(file.key)
             given = self.ledger.given(file.key) if told is None else told
-            if known and known.settings != self.pool.settings[known.modality]:
+            if known and known.settings != self.pool.settings.get(known.modality):
                 known = None
             if known and file.text is None and unchanged(known, size, mtime_ns):
                 self._still_there(file, known, given)
@@ -231,7 +231,7 @@ class Ingest:
             self.tally.add(self.report.ignored, file.name)
         else:
             self.tally.fail(Problem(file.name, str(error)))
-        if draft.opened:
+        if draft.opened and not isinstance(error, UnreadableMedia):
             self._keep(file)
             broken = [Outcome(route, "failed", str(error)) for route in self.encoders]
             self.ledger.publish([Entry(draft.known(), (), broken)])

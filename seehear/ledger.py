@@ -142,6 +142,11 @@ class Ledger:
         rows = self._file.all("SELECT DISTINCT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
         return [Problem(str(source), str(reason)) for source, reason in rows]
 
+    def lost(self) -> int:
+        """How many files are there by name alone: everything of them failed."""
+        rows = self._file.all("SELECT 1 FROM outcomes GROUP BY source HAVING min(status = 'failed')")
+        return len(rows)
+
     def segment_ids(self, key: str) -> dict[Channel, list[str]]:
         """Ids of a file's segments by channel, in their order."""
         found: dict[Channel, list[str]] = {}

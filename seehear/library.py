@@ -246,7 +246,7 @@ class Library:
             ],
             "transcriber": self._transcriber.name if self._transcriber else None,
             "encoders": {route.encoder: self._passport.fingerprint(route.encoder) for route in self._encoders},
-            "files": len(sources) - len({problem.path for problem in problems}),
+            "files": len(sources) - self._ledger.lost(),
             "segments": sum(self._ledger.counts().values()),
             "problems": [asdict(problem) for problem in problems],
             "folders": {name: str(path) for name, path in self._ledger.roots().items()},

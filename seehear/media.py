@@ -91,7 +91,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 class Limits:
     """What one file may cost. The defaults let through what a camera makes."""
 
-    bytes: int = 1 << 30
+    bytes: int = 1 << 36
     pixels: int = 100_000_000
     """Read from the header, before anything is decoded."""
     seconds: float = 60.0
@@ -164,8 +164,8 @@ def _text(head: bytes, name: str) -> str | None:
 
 
 @contextmanager
-def open_source(path: Path, key: str, limits: Limits) -> Iterator[Source]:
-    """Open, check, sniff and hash a file, and the transcript beside a recording.
+def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) -> Iterator[Source]:
+    """Open, check, sniff and hash a file, and the transcript beside a recording; unless `hashed`, `content` is empty.
 
     Raises MediaError, whose message does not repeat the file's name; warns MediaNote of a transcript that is no use.
     """
@@ -181,14 +181,14 @@ def open_source(path: Path, key: str, limits: Limits) -> Iterator[Source]:
             if kind is None:
                 raise UnsupportedMedia(f"its content is nothing that is read ({READS}), whatever its name says")
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256")
+            digest = hashlib.file_digest(file, "sha256") if hashed else None
         except OSError as error:
             raise UnreadableMedia(f"it cannot be read: {error.strerror or error}") from error
         subtitles = _transcript(beside) if kind in AUDIO_TYPES or kind in VIDEO_TYPES else None
-        if subtitles:
+        if subtitles and digest:
             digest = hashlib.sha256(digest.digest() + hashlib.sha256(subtitles[1]).digest() + subtitles[0].encode())
         size, changed = _stamp(status, beside)
-        yield Source(key, path, kind, digest.hexdigest(), size, changed, file, subtitles)
+        yield Source(key, path, kind, digest.hexdigest() if digest else "", size, changed, file, subtitles)
 
 
 def _open_regular(path: Path) -> BufferedReader:

@@ -90,11 +90,11 @@ class Packets:
         order += self._shift * self._ticks / self._per
         before, self._order = order if self._order is None else self._order, order
         if order < before - JUMP:
-            _note(f"its clock jumps back at {self.end:,.1f} s; what follows is seen as if it did not")
+            note(f"its clock jumps back at {self.end:,.1f} s; what follows is seen as if it did not")
             self._shift += round((self.end - order) / self._stream.time_base)
             self._order = self.end
         elif order > before + GAP:
-            _note(f"its clock jumps at {self.end:,.1f} s; what follows is left out")
+            note(f"its clock jumps at {self.end:,.1f} s; what follows is left out")
             return False
         if self._shift:
             packet.pts, packet.dts = (None if t is None else t + self._shift for t in (packet.pts, packet.dts))
@@ -133,5 +133,6 @@ def ends_early(file: BinaryIO, kind: str) -> bool:
     return told != unknown and place + 4 + length + told > size
 
 
-def _note(message: str) -> None:
+def note(message: str) -> None:
+    """Say what is odd about a file."""
     warnings.warn(message, MediaNote, stacklevel=3)

@@ -33,6 +33,12 @@ COMMON, MARGIN, MOST = 0.05, 1.5, 2_000
 
 DEEP, SHALLOW = 8, 64
 """Of recordings and videos so many rows are asked for per hit, and so many at least: neighbours become one moment."""
+DEEPEST = 500
+"""Hits for which rows have been asked for when it is enough, whatever they made."""
+Contents = list[tuple[Content, float]]
+"""The parts of a question, each with its weight."""
+Vectors = dict[Route, tuple[NDArray[np.float32], frozenset[Kind]]]
+"""A question as each route sees it, (dim,), and the kinds of its parts."""
 
 Nearest = Callable[[int, Sequence[str] | None], list[Match]]
 """Asks one collection for the k nearest, of all or of some ids."""
@@ -60,21 +66,21 @@ class Retriever:
         """
         wanted = count(self.k if k is None else k)
         asked, said = heard(build(query, {**(self.settings or {}), **fields}), self.asked, self.speech)
-        condition = filters(asked)
         contents = parts(asked, self.asked)
-        lists: dict[Collection, list[Found]] = {}
-        for route, (vector, kinds) in self._vectors(asked, contents).items():
-            for collection in self._collections(route, asked):
-                deep = _deep(collection, wanted)
-                matches = self._nearest(self._by_vector(collection, vector), collection, deep, condition)
-                lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
-        if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
-            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, wanted)
+        vectors = self._vectors(asked, contents)
         # What several kinds of parts pull towards, or away from, has no null of its own.
         plain = len({content.kind for content, _ in contents}) == 1 and all(weight > 0 for _, weight in contents)
-        if asked.min_score is None and plain:
-            lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
-        hits = [hit for hit in fuse(lists, asked.per_source) if hit.score >= (asked.min_score or 0.0)]
+        deep = wanted
+        while True:
+            lists = self._lists(asked, contents, vectors, deep)
+            if asked.min_score is None and plain:
+                lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
+            hits = fuse(lists, min(wanted, asked.per_source or wanted))
+            # Many rows may make few hits: neighbours are one moment, and a file may have filled its share.
+            if len(hits) >= wanted or deep >= DEEPEST or all(len(lists[one]) < _deep(one, deep) for one in lists):
+                break
+            deep *= 8
+        hits = [hit for hit in hits if hit.score >= (asked.min_score or 0.0)]
         return Hits([self._shown(hit) for hit in hits[:wanted]], said)
 
     async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
@@ -82,15 +88,27 @@ class Retriever:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
 
+    def _lists(self, asked: Query, contents: Contents, vectors: Vectors, k: int) -> dict[Collection, list[Found]]:
+        """The k best rows of each collection."""
+        condition = filters(asked)
+        lists: dict[Collection, list[Found]] = {}
+        for route, (vector, kinds) in vectors.items():
+            for collection in self._collections(route, asked):
+                matches = self._nearest(
+                    self._by_vector(collection, vector), collection, _deep(collection, k), condition
+                )
+                lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
+        if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
+            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, k)
+        return lists
+
     def _collections(self, route: Route, asked: Query) -> list[Collection]:
         """The collections of a route that hold anything."""
         wanted = [one for one in self.modalities if asked.modalities is None or one in asked.modalities]
         every = [Collection(route.encoder, route.channel, modality) for modality in wanted]
         return [collection for collection in every if self.scales.count(collection)]
 
-    def _vectors(
-        self, query: Query, asked: list[tuple[Content, float]]
-    ) -> dict[Route, tuple[NDArray[np.float32], frozenset[Kind]]]:
+    def _vectors(self, query: Query, asked: Contents) -> Vectors:
         """One unit vector per route that takes every part: the weighted sum of the parts, and their kinds."""
         kinds = frozenset(content.kind for content, _ in asked)
         routes = [route for route in self.encoders if query.channels is None or route.channel in query.channels]
@@ -167,6 +185,7 @@ class Retriever:
 
     def _shown(self, hit: Hit) -> Hit:
         """A moment with what it needs to show itself when the library may be closed, and to ask while it is not."""
+        hit = replace(hit, limits=self.asked.limits)
         if hit.start is None or hit.modality not in TIMED:
             return hit
         key, scenes = hit.id.rpartition("#t=")[0], self.ledger.scenes

@@ -14,11 +14,14 @@ class Scenes:
         self._file = file
 
     def thumbnail(self, key: str, at: float) -> bytes:
-        """The picture that is on screen at a time, in seconds, as a small JPEG; empty where there is none."""
+        """The picture that is on screen at a time, in seconds, as a small JPEG; empty where there is none.
+
+        Before the first picture it is the first one.
+        """
         rows = self._file.all(
             "SELECT jpeg FROM segments JOIN thumbnails ON segment = id WHERE source = ? AND channel = 'visual' "
-            "AND start <= ? ORDER BY start DESC LIMIT 1",
-            (key, at),
+            "ORDER BY start > ?, abs(start - ?) LIMIT 1",
+            (key, at, at),
         )
         return rows[0][0] if rows else b""  # type: ignore[return-value]
 

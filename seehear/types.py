@@ -82,6 +82,8 @@ class Needs:
     """Longest passage of text, in tokens of `tokenizer`, special ones included; None where nothing is said."""
     tokenizer: str | None = None
     """A tokenizer.json to count tokens with; None counts four characters as one."""
+    pictures: bool = True
+    """Whether anybody looks at the pictures of videos."""
 
 
 @dataclass(frozen=True, slots=True)

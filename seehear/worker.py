@@ -71,7 +71,7 @@ def _messages(
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", MediaNote)
-        with _source(job, limits) as source:
+        with _source(job, limits, modalities) as source:
             modality = next((m for m in modalities if source.type in m.types), None)
             if modality is None:
                 raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
@@ -94,25 +94,26 @@ def _messages(
 
 
 @contextmanager
-def _source(job: dict[str, Any], limits: Limits) -> Iterator[Source]:
+def _source(job: dict[str, Any], limits: Limits, modalities: list[Modality]) -> Iterator[Source]:
     """The file of a job, or the text that it brings along."""
     path = Path(os.fsdecode(bytes.fromhex(job["path"])))
     if job["text"] is None:
         with open_source(path, job["key"], limits) as source:
-            yield _told_by_streams(source)
+            yield _told_by_streams(source, modalities)
     else:
         data = job["text"].encode("utf-8", "surrogatepass")
         content = hashlib.sha256(data).hexdigest()
         yield Source(job["key"], path, "text/plain", content, len(data), 0, io.BytesIO(data))
 
 
-def _told_by_streams(source: Source) -> Source:
-    """A container of videos that holds no pictures is a recording of sound."""
+def _told_by_streams(source: Source, modalities: list[Modality]) -> Source:
+    """A container of videos that holds no pictures, or at whose pictures nobody looks, is a recording of sound."""
     if source.type not in VIDEO_TYPES:
         return source
     from seehear.frames import has_pictures
 
-    return source if has_pictures(source) else replace(source, type=source.type.replace("video/", "audio/"))
+    looked_at = any(source.type in modality.types for modality in modalities) and has_pictures(source)
+    return source if looked_at else replace(source, type=source.type.replace("video/", "audio/"))
 
 
 def _packed(content: Content) -> tuple[dict[str, Any], memoryview | None]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from seehear import fusion
 from seehear.calibration import score
-from seehear.fusion import LONGEST, Found, fuse
+from seehear.fusion import LONGEST, Found
+from seehear.hits import Hit
 from seehear.types import Channel, Collection, Match, Segment
 
 SEEN, SAID = Collection("a", "visual", "video"), Collection("b", "speech", "video")
 HEARD = Collection("a", "sound", "video")
+
+
+def fuse(lists: Mapping[Collection, Sequence[Found]], per_source: int = 100) -> list[Hit]:
+    return fusion.fuse(lists, per_source)
 
 
 def row(name: str, surprise: float, rank: int = 1) -> Found:
@@ -93,7 +101,7 @@ def test_what_is_there_by_chance_is_no_evidence() -> None:
 
 def test_of_windows_that_overlap_the_outer_quarters_are_left_off() -> None:
     windows = [stretch(0, 5, 5.0, "sound"), stretch(2.5, 7.5, 6.0, "sound"), stretch(20, 25, 5.9, "sound")]
-    assert sorted((hit.start, hit.end) for hit in fuse({HEARD: windows})) == [(1.25, 6.25), (20, 25)]
+    assert sorted((hit.start, hit.end) for hit in fuse({HEARD: windows})) == [(0, 6.25), (20, 25)]
 
 
 def test_a_moment_does_not_grow_without_end() -> None:
@@ -112,3 +120,14 @@ def test_passages_of_a_text_are_no_moments() -> None:
         for n in range(3)
     ]
     assert len(fuse({read: rows})) == 3
+
+
+def test_no_moment_reaches_across_another() -> None:
+    rows = [stretch(10, 14, 9.0), stretch(6, 10, 2.0), stretch(14, 18, 2.0), stretch(4, 6, 1.9)]
+    hits = fuse({SEEN: rows})
+    assert [(hit.start, hit.end) for hit in hits] == [(10, 14), (4, 10), (14, 18)]
+
+
+def test_of_many_places_of_one_file_no_more_are_joined_than_are_wanted() -> None:
+    rows = [stretch(10.0 * n, 10.0 * n + 4, 5.0 - n / 10_000) for n in range(8_000)]
+    assert len(fuse({SEEN: rows}, 10)) == 10

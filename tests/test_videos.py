@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +12,10 @@ import numpy as np
 import pytest
 from films import film, plain, steady
 
-from seehear import Library, ModelSet
-from seehear.errors import InputError, LibraryError, UnsupportedMedia
+from seehear import Library, Limits, ModelSet
+from seehear.errors import InputError, LibraryError, MissingExtra, UnsupportedMedia
 from seehear.testing import COLOUR, COLOURS, ColourEncoder, LoudnessTranscriber
-from seehear.types import Route
+from seehear.types import Needs, Route
 
 BOTH = frozenset({"text", "image"})
 HEARD = frozenset({"text", "audio"})
@@ -185,3 +188,94 @@ def test_how_far_into_a_video_it_is_is_told(library: Library, path: Path, monkey
     library.add(path, progress=lambda done, total, name: told.append((done, total, name)))
     assert (0, 1, f"{path}, 0:06") in told
     assert told[-1] == (1, 1, str(path))
+
+
+def test_a_still_camera_gives_a_picture_a_minute(library: Library, tmp_path: Path) -> None:
+    path = film(tmp_path / "still.mp4", steady([(150, plain(COLOURS["blue"], (64, 48)))], 2))
+    library.add(path)
+    hits = library.retrieve("blue", channels={"visual"}, min_score=0)
+    assert all((hit.end or 0) - (hit.start or 0) <= 65 for hit in hits)
+    assert len(hits) >= 2
+
+
+def test_one_long_file_does_not_keep_others_out_where_each_may_fill_one_place(library: Library, tmp_path: Path) -> None:
+    colours = [(COLOURS["blue"] if n % 2 else COLOURS["white"]) for n in range(160)]
+    film(tmp_path / "long.mp4", steady([(1.5, plain(colour, (64, 48))) for colour in colours], 4))
+    for n in range(3):
+        film(tmp_path / f"short{n}.mp4", steady([(2, plain((10 * n, 0, 235), (64, 48)))], 5))
+    library.add(sorted(tmp_path.glob("*.mp4")))
+    hits = library.retrieve("blue", k=4, per_source=1, channels={"visual"}, min_score=0)
+    assert len({hit.source for hit in hits}) == len(hits) == 4
+
+
+def test_an_encoder_that_wants_pictures_as_they_are_gets_those_of_videos(open_library: OpenLibrary, path: Path) -> None:
+    class Whole(ColourEncoder):
+        needs = Needs()
+
+    library = open_library(models=SET, encoders={COLOUR: Whole()}, transcriber=LoudnessTranscriber())
+    library.add(path)
+    assert library.retrieve("blue", channels={"visual"}, min_score=0)[0].start == pytest.approx(6, abs=0.1)
+
+
+def test_where_nobody_watches_videos_they_are_heard(open_library: OpenLibrary, path: Path) -> None:
+    deaf = ModelSet("heard", SET.routes[1:], ("audio",))
+    library = open_library(models=deaf, transcriber=LoudnessTranscriber())
+    assert library.add(path).added == [str(path)]
+    assert library.retrieve("red", min_score=0)[0].modality == "audio"
+    with pytest.raises(InputError, match="look at no videos"):
+        open_library(tmp_path_of(path), models=deaf, frames="shots")
+
+
+def tmp_path_of(path: Path) -> Path:
+    return path.parent.parent / "another"
+
+
+@pytest.mark.parametrize("missing", ["cv2", "scenedetect"])
+def test_a_missing_package_is_told_before_anything_is_remembered(
+    open_library: OpenLibrary, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("seehear.assembly.find_spec", lambda name: None if name == missing else found(name))
+    with pytest.raises(MissingExtra, match=rf"{missing}, which is not installed: pip install"):
+        open_library(models=SET, frames="shots")
+
+
+def test_a_video_that_cannot_be_watched_for_want_of_a_package_keeps_what_it_had(
+    library: Library, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(path)
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "cv2.py").write_text("raise ImportError('no cv2')")
+    monkeypatch.syspath_prepend(str(blocked))
+    library._pool.close()
+    film(path, steady([(4, plain(COLOURS["blue"])), (4, plain(COLOURS["red"]))], 12.5))
+    (problem,) = library.add(path).failed
+    assert "videos need the package cv2" in problem.reason
+    assert library.retrieve("white", channels={"visual"}, min_score=0)[0].start == pytest.approx(10, abs=0.1)
+
+
+def test_a_moment_can_be_pickled_and_copied(library: Library, path: Path) -> None:
+    library.add(path)
+    hit = library.retrieve("blue", channels={"visual"}, min_score=0)[0]
+    again = pickle.loads(pickle.dumps(hit))  # noqa: S301 - our own
+    assert again == hit == copy.deepcopy(hit)
+    assert (again.thumbnail, again.transcript()) == (hit.thumbnail, "")
+
+
+def test_limits_of_the_library_hold_for_its_hits(open_library: OpenLibrary, path: Path) -> None:
+    library = open_library(models=SET, transcriber=LoudnessTranscriber(), limits=Limits(pixels=128 * 96))
+    library.add(path)
+    hit = library.retrieve("blue", channels={"visual"}, min_score=0)[0]
+    assert hit.limits.pixels == 128 * 96
+    assert hit.picture().size == (128, 96)
+
+
+def test_a_sentence_that_claims_to_take_no_time_is_found_once(library: Library, path: Path) -> None:
+    path.with_suffix(".srt").write_text(
+        "1\n00:00:05,000 --> 00:00:05,000\nvery blue here\n\n2\n00:00:05,000 --> 00:00:05,000\nvery blue here\n"
+    )
+    library.add(path)
+    hits = library.retrieve("blue", channels={"speech"}, min_score=0)
+    assert len({hit.id for hit in hits}) == len(hits) == 1
+    assert hits[0].transcript() == "0:05 very blue here"
