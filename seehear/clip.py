@@ -24,6 +24,8 @@ from seehear.container import opened, zero
 from seehear.encoded import GRACE, Pictures, Sound
 from seehear.errors import DamagedMedia, InputError, MediaTooLarge, SeehearError, UnsupportedMedia
 from seehear.media import Limits
+from seehear.packets import chosen
+from seehear.still import ASPECTS
 from seehear.track import CHANNELS
 from seehear.types import Source
 
@@ -36,8 +38,6 @@ BEFORE = (1.0, 30.0)
 """Seconds before the start from which a file is read, where a seek gets there; decoders of sound need a run-up."""
 APART = 10.0
 """Seconds that a file is read on behind the end: so far apart may lie its pictures and its sound."""
-ASPECTS = (Fraction(1, 4), Fraction(4))
-"""Shapes that a pixel may have, width by height; what else is claimed is not believed."""
 GRAIN = 720_000
 """Parts of a second that lengths are written in: a multiple of what pictures and sound have, so none is rounded."""
 Frame = av.VideoFrame | av.AudioFrame
@@ -199,25 +199,23 @@ class _Reading:
 
     def _streams(self, container: InputContainer) -> list[Any]:
         """The pictures that are seen and the sound that is heard, as far as there are any; all else is not read."""
-        cover = Disposition.attached_pic
-        pictures = [s for s in container.streams.video if s.codec_context and not s.disposition & cover]
+        seen = chosen(container)
         sounds = [s for s in container.streams.audio if s.codec_context and s.codec_context.channels <= CHANNELS]
-        default = Disposition.default
-        groups: list[list[Any]] = [group for group in (pictures, sounds) if group]
-        chosen = [next((s for s in group if s.disposition & default), group[0]) for group in groups]
-        if not chosen:
+        heard = next((s for s in sounds if s.disposition & Disposition.default), sounds[0] if sounds else None)
+        wanted = [stream for stream in (seen, heard) if stream is not None and stream.codec_context]
+        if not wanted:
             raise UnsupportedMedia("it has no pictures and no sound that can be decoded")
         for stream in container.streams:
-            stream.discard = Discard.default if stream in chosen else Discard.all
-        if pictures:
-            context = chosen[0].codec_context
+            stream.discard = Discard.default if stream in wanted else Discard.all
+        if seen in wanted:
+            context = seen.codec_context
             if context.width * context.height > self.limits.pixels:
                 claimed = f"pictures of {context.width:,} x {context.height:,} pixels"
                 raise MediaTooLarge(f"it claims {claimed}, more than the limit of {self.limits.pixels:,}")
             context.options = {"max_pixels": str(self.limits.pixels)}  # a picture may be larger than the header claims
             # Threads that take a frame each delay what comes out, and AVI's pictures have their times by that delay.
             context.thread_type = "SLICE" if container.format.name == "avi" else "AUTO"
-        return chosen
+        return wanted
 
     def _decoded(self, container: InputContainer, streams: list[Any], origin: float) -> Iterator[tuple[Any, Any]]:
         """Frames as the file has them. What cannot be decoded is passed over."""
