@@ -15,13 +15,14 @@ from PIL import Image
 from seehear.errors import MediaError, MediaNote, MediaTooLarge, MissingPart, UnsupportedMedia
 from seehear.frames import LONGEST, Film, film, has_pictures, has_sound
 from seehear.media import VIDEO_TYPES, Limits
+from seehear.picture import shrink
 from seehear.types import Channel, Content, Needs, Scalar, Segment, Source
 
 from .audio import SOUND, Cutter, Piece, heard, sound_settings
 from .difference import opencv
 from .shots import SHOTS, one_a_shot
 from .tags import described
-from .views import KEY_FRAMES, Choose, View, among_key_frames
+from .views import KEY_FRAMES, THUMBNAIL, Choose, View, among_key_frames
 
 QUALITY = 75
 """Of a thumbnail as a JPEG."""
@@ -117,7 +118,7 @@ def _seen(source: Source, needs: Needs, limits: Limits, cutter: Cutter, choose: 
 def _segment(cutter: Cutter, view: View, told: dict[str, Scalar]) -> Piece:
     segment, content = cutter.cut("visual", view.start, view.end, view.picture)
     file = io.BytesIO()
-    Image.fromarray(view.thumbnail.pixels).save(file, "JPEG", quality=QUALITY)
+    shrink(Image.fromarray(view.shown.pixels), Needs(pixels=THUMBNAIL)).save(file, "JPEG", quality=QUALITY)
     return replace(segment, metadata=told, thumbnail=file.getvalue()), content
 
 

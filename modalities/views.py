@@ -29,7 +29,8 @@ class View:
     start: float
     end: float
     picture: Picture
-    thumbnail: Picture
+    shown: Picture
+    """The same, not squashed, at least as large as a thumbnail: one is made of it."""
     size: tuple[int, int]
     """Of the video: width and height, upright, in pixels."""
 
@@ -58,5 +59,8 @@ def among_key_frames(reading: Film, needs: Needs) -> Iterator[View | None]:
 
 def view_of(still: Still, needs: Needs) -> View:
     """A frame as a view of no length yet."""
-    thumbnail = still.picture(Needs(pixels=THUMBNAIL))
-    return View(still.time, still.time, still.picture(needs), thumbnail, still.size)
+    picture = still.picture(needs)
+    # To make it anew from a large frame costs more than all the rest.
+    suits = needs.pixels is not None and THUMBNAIL <= needs.pixels <= 4 * THUMBNAIL and not needs.square
+    shown = picture if suits else still.picture(Needs(pixels=THUMBNAIL))
+    return View(still.time, still.time, picture, shown, still.size)
