@@ -25,8 +25,11 @@ from typing import Any
 import numpy as np
 from measure_stores import TIE, Vectors, around, unit
 
+from seehear.asked import Asked
 from seehear.contracts import Store
 from seehear.ledger import Ledger
+from seehear.media import Limits
+from seehear.pool import Pool
 from seehear.records import Entry, Known, Outcome
 from seehear.registry import load
 from seehear.retrieve import Retriever
@@ -129,7 +132,8 @@ def main() -> None:
             # What is measured is how rows are found; what they are worth is not asked.
             scales = SimpleNamespace(count=lambda _: 1, rate=lambda *told: [match.similarity for match in told[2]])
             encoders = {ROUTE: Given(questions)}
-            over[name] = Retriever(ledger, store, encoders, ("image",), None, None, scales, executor)  # type: ignore
+            nothing = Asked(Pool((), Needs, Limits()))  # no question here is a file
+            over[name] = Retriever(ledger, store, encoders, ("image",), nothing, None, scales, executor)  # type: ignore
         ours, n, k = over["chroma"], len(questions), given.k
         asked(ours, n, k, {}, new=False)
         for name, fields in filters(len(vectors)).items():

@@ -90,7 +90,7 @@ def steps(words: str, library: str, began: float, heavy: list[str]) -> None:
 
         surprises = retriever.scales.rate(collection, frozenset({"text"}), matches)
         found = retriever.resolved(matches, surprises)
-        Console(stderr=True).print(Hits(fuse({collection: found})[: retriever.k]))
+        Console(stderr=True).print(Hits(fuse({collection: found}, retriever.k)[: retriever.k]))
         mark("resolve and print")
     mark("close the library")
     print(json.dumps([seconds, [name for name in HEAVY[1:] if name in sys.modules]]))

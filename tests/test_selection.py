@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seehear.asked import Asked
 from seehear.ledger import Ledger
+from seehear.media import Limits
+from seehear.pool import Pool
 from seehear.records import Entry, Known, Outcome
 from seehear.retrieve import Retriever
 from seehear.scales import Scales
 from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
-from seehear.types import Collection, Match, Segment, Text, segment_id
+from seehear.types import Collection, Match, Needs, Segment, Text, segment_id
 
 
 class Counting(MemoryStore):
@@ -59,7 +62,8 @@ def many() -> tuple[Retriever, Counting, NDArray[np.float32]]:
     )
     executor = ThreadPoolExecutor(1)
     scales = Scales(ledger, store, {route: encoder})
-    retriever = Retriever(ledger, store, {route: encoder}, ("image",), None, None, scales, executor)  # type: ignore
+    nothing = Asked(Pool((), Needs, Limits()))
+    retriever = Retriever(ledger, store, {route: encoder}, ("image",), nothing, None, scales, executor)  # type: ignore
     return retriever, store, rows @ question  # type: ignore
 
 
