@@ -43,6 +43,7 @@ def test_mistakes_are_counted_in_words(script: ModuleType, said: str, heard: str
     assert script.mistakes(script.words(said), script.words(heard)) == count
 
 
+@pytest.mark.slow  # three recognisers, a quarter of a minute
 def test_everything_is_measured(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -338,7 +338,7 @@ def test_a_playlist_is_no_video_whatever_its_name_says(tmp_path: Path, playlist:
         cut(path, ALL)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [VideoModality, pytest.param(ShotsModality, marks=pytest.mark.slow)])
 def test_there_are_signs_of_life_and_little_is_held(tmp_path: Path, way: type[VideoModality]) -> None:
     resource = pytest.importorskip("resource")
     picture = textured(size=(320, 240))
