@@ -20,9 +20,15 @@ Rows = NDArray[np.float32]
 
 
 def grown(
-    library: Library, n: int, seed: int = 0, collection: Collection = SEEN, rows: Rows | None = None, copies: int = 1
+    library: Library,
+    n: int,
+    seed: int = 0,
+    collection: Collection = SEEN,
+    rows: Rows | None = None,
+    copies: int = 1,
+    windows: int = 1,
 ) -> None:
-    """Let the ledger and the store hold n random things, each under `copies` names."""
+    """Let the ledger and the store hold n random things, each under `copies` names; `windows` of them are one file."""
     from seehear.records import Entry, Known, Outcome
 
     if rows is None:
@@ -35,7 +41,9 @@ def grown(
     route = Route(channel, collection.encoder, frozenset({"text", "image"}))
     library._ledger.publish(
         Entry(
-            Known(s.source, "f", b"x", modality, str(k // copies), 1, 1, 1, "", {}, {}), [s], [Outcome(route, "done")]
+            Known(s.source, "f", b"x", modality, str(k // copies // windows), 1, 1, 1, "", {}, {}),
+            [s],
+            [Outcome(route, "done")],
         )
         for k, s in enumerate(segments)
     )
@@ -130,3 +138,12 @@ def test_pictures_that_are_what_the_texts_are_about_still_find_them(library: Lib
     foreign = library._scales._nulls[READ, "image"]
     assert foreign.location < 0.95  # with the pictures alone it were 0.99: each finds its own text
     assert surprise > 1
+
+
+def test_windows_of_one_recording_do_not_make_each_other_everyday_sounds(library: Library) -> None:
+    files = np.repeat(np.random.default_rng(4).normal(size=(30, 8)), 6, axis=0)
+    rows = (files + np.random.default_rng(5).normal(scale=0.1, size=files.shape)).astype(np.float32)
+    grown(library, len(rows), rows=rows, windows=6)
+    library._scales.refresh()
+    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 0.99)])
+    assert surprise > 2

@@ -11,7 +11,7 @@ from recordings import tone, write
 from spoken import spoken
 
 from seehear import Library, ModelSet, Query
-from seehear.errors import InputError, QueryError
+from seehear.errors import InputError, MissingExtra, QueryError
 from seehear.testing import COLOUR, LoudnessTranscriber
 from seehear.types import Passage, Route, Waveform
 
@@ -185,3 +185,21 @@ def test_a_sound_finds_itself(library: Library, tmp_path: Path) -> None:
     for name in ("low", "high"):
         hits = library.retrieve(Query(audio=tmp_path / f"{name}.wav"), channels={"sound"}, min_score=0)
         assert Path(hits[0].source).stem == name
+
+
+def test_a_recogniser_that_is_missing_costs_the_speech_and_nothing_else(
+    open_library: OpenLibrary, talk: Path, tmp_path: Path
+) -> None:
+    class Missing(LoudnessTranscriber):
+        def transcribe(self, waveform: Waveform, language: str | None = None) -> list[object]:  # type: ignore[override]
+            self.transcribed.append(waveform)
+            raise MissingExtra('pip install "seehear[whisper]"')
+
+    other = write(tmp_path / "other.wav", spoken("Another sentence is said here.").samples, rate=16_000)
+    writer = Missing()
+    library = open_library(models=SET, transcriber=writer)
+    report = library.add([talk, other])
+    assert [problem.path for problem in report.partial] == [str(talk), str(other)]
+    assert all("could not be transcribed: pip install" in problem.reason for problem in report.partial)
+    assert len(writer.transcribed) == 1  # what is missing once is not asked again
+    assert {hit.evidence[0].channel for hit in library.retrieve("red", min_score=0)} == {"sound"}
