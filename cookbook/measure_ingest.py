@@ -120,10 +120,10 @@ def again(files: list[Path], models: ModelSet, encoder: Any) -> None:
     print(f"added again: {second.embedded} embedded, in {second.seconds:.3f} s: {share:.4f} of the first time")
 
 
-def memory(files: list[Path], models: ModelSet, encoder: Any) -> None:
-    """Print how much memory `add` takes beside what the models take."""
+@contextmanager
+def watched() -> Iterator[list[tuple[int, int]]]:
+    """Sample the resident memory of this process and of its children, in bytes."""
     import psutil  # type: ignore[import-untyped]
-    from PIL import Image
 
     me, ended, samples = psutil.Process(), threading.Event(), []
 
@@ -133,19 +133,27 @@ def memory(files: list[Path], models: ModelSet, encoder: Any) -> None:
             for child in me.children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
                     children += child.memory_info().rss
-            mine = me.memory_info().rss
-            samples.append((mine + children, mine, children))
+            samples.append((me.memory_info().rss, children))
+
+    samples.append((me.memory_info().rss, 0))
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    yield samples
+    ended.set()
+    watching.join()
+
+
+def memory(files: list[Path], models: ModelSet, encoder: Any) -> None:
+    """Print how much memory `add` takes beside what the models take."""
+    from PIL import Image
 
     with opened(models, encoder) as library, tempfile.TemporaryDirectory() as folder:
         Image.new("RGB", (8, 8)).save(f"{folder}/tiny.png")
         library.add(f"{folder}/tiny.png")
-        before = me.memory_info().rss / 1e6
-        watching = threading.Thread(target=watch, daemon=True)
-        watching.start()
-        library.add(files)
-        ended.set()
-        watching.join()
-    total, mine, children = (max(sizes) / 1e6 for sizes in zip(*samples, strict=True))
+        with watched() as samples:
+            library.add(files)
+    before = samples[0][0] / 1e6
+    total, mine, children = (max(sizes) / 1e6 for sizes in (map(sum, samples), *zip(*samples, strict=True)))
     print(f"memory of add: {total - before:.0f} MB above the {before:.0f} MB of before")
     print(f"(of this process at most {mine - before:.0f}, of the decoding processes {children:.0f})")
 

@@ -24,19 +24,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from measure_ingest import used
+from measure_ingest import used, watched
 from measured_videos import CLIPS, SECONDS, SOUND, cues, joined, marked, minute, noise, recording, talk, told
 
 from seehear import Library
@@ -197,29 +195,6 @@ def memory(data: Path, folder: Path, hours: float) -> None:
     print("videos have a transcript beside them, so that nobody listens for speech; of recordings Whisper does")
     for path in [*(path for path, _ in long), joined(spread, folder / f"recording-{many}-min.m4a")]:
         subprocess.run([sys.executable, __file__, "--data", data, "--add", path, "--warm", warm], check=True)
-
-
-@contextmanager
-def watched() -> Iterator[list[tuple[int, int]]]:
-    """Sample the resident memory of this process and of its children, in bytes."""
-    import psutil  # type: ignore[import-untyped]
-
-    me, ended, samples = psutil.Process(), threading.Event(), []
-
-    def watch() -> None:
-        while not ended.wait(0.02):
-            children = 0
-            for child in me.children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    children += child.memory_info().rss
-            samples.append((me.memory_info().rss, children))
-
-    samples.append((me.memory_info().rss, 0))
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    yield samples
-    ended.set()
-    watching.join()
 
 
 def add(path: Path, warm: Path) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
 
-from seehear.errors import MediaNote
+from seehear.errors import note
 from seehear.picture import orientation
 from seehear.types import Scalar
 
@@ -36,7 +35,7 @@ def described(image: Image.Image, size: tuple[int, int]) -> dict[str, Scalar]:
         exif = image.getexif()
         shot, place = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
     except Exception as error:  # Pillow's reader raises whatever a broken block makes it
-        _note(f"its EXIF data cannot be read ({error or type(error).__name__})")
+        note(f"its EXIF data cannot be read ({error or type(error).__name__})")
         return {"width": width, "height": height}
     if orientation(image) in SIDEWAYS:
         width, height = height, width
@@ -65,13 +64,13 @@ def _taken(shot: Any) -> str | None:
         try:
             moment = datetime.strptime(written, "%Y:%m:%d %H:%M:%S")  # its zone comes next, if at all
         except ValueError:
-            _note(f"it says that it was taken at {written!r}, which is no time; its metadata has no 'taken'")
+            note(f"it says that it was taken at {written!r}, which is no time; its metadata has no 'taken'")
             return None
         offset = _text(shot.get(zone)).replace("Z", "+00:00")
         try:
             return datetime.fromisoformat(f"{moment.isoformat()}{offset}").isoformat()
         except ValueError:
-            _note(f"the zone of the time when it was taken, {offset!r}, is none; the time is kept without one")
+            note(f"the zone of the time when it was taken, {offset!r}, is none; the time is kept without one")
             return moment.isoformat()
     return None
 
@@ -101,7 +100,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return "".join(c for c in value if c.isprintable())[:LONGEST].strip() if isinstance(value, str) else ""
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=2)

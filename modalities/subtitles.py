@@ -10,12 +10,11 @@ import json
 import math
 import re
 import textwrap
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from seehear.errors import MediaNote
+from seehear.errors import note
 from seehear.types import Passage, Word
 
 CUES = 200_000
@@ -49,7 +48,7 @@ def decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        _note("the transcript is not UTF-8 and was read as Windows-1252: letters may be wrong; save it as UTF-8")
+        note("the transcript is not UTF-8 and was read as Windows-1252: letters may be wrong; save it as UTF-8")
         return data.decode("cp1252", "replace")
 
 
@@ -59,7 +58,7 @@ def passages(found: Iterable[Passage]) -> list[Passage]:
     swapped = dropped = 0
     for number, cue in enumerate(found):
         if number == CUES:
-            _note(f"of the transcript the first {CUES:,} entries are read")
+            note(f"of the transcript the first {CUES:,} entries are read")
             break
         start, end = min(cue.start, cue.end), max(cue.start, cue.end)
         if not (math.isfinite(cue.start + cue.end) and start >= 0 and end <= LATEST):
@@ -70,7 +69,7 @@ def passages(found: Iterable[Passage]) -> list[Passage]:
     if dropped or swapped:
         said = [f"{dropped:,} without a sane time are left out"] * bool(dropped)
         said += [f"of {swapped:,} start and end are swapped"] * bool(swapped)
-        _note(f"of the entries of the transcript {' and '.join(said)}")
+        note(f"of the entries of the transcript {' and '.join(said)}")
     return list(_joined(_plain(sorted(kept, key=lambda cue: cue.start))))
 
 
@@ -118,7 +117,7 @@ def _whisper(text: str) -> Iterator[Passage]:
             named = language if isinstance(language, str) and len(language) == 2 else None
             yield Passage(_number(each.get("start")), _number(each.get("end")), text, words, named)
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        _note("the transcript is damaged")
+        note("the transcript is damaged")
 
 
 def _words(written: Any) -> Iterator[Word]:
@@ -171,7 +170,3 @@ def _joined(found: Iterable[Passage]) -> Iterator[Passage]:
             held = replace(held, text=text, end=end, words=words)
     if held is not None:
         yield held
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=2)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from seehear.errors import MediaError, MediaNote, MediaTooLarge, MissingPart, UnsupportedMedia
+from seehear.errors import MediaError, MediaTooLarge, MissingPart, UnsupportedMedia, note
 from seehear.frames import LONGEST, Film, film, has_pictures, has_sound
 from seehear.media import VIDEO_TYPES, Limits
 from seehear.picture import shrink
@@ -109,7 +109,7 @@ def _seen(source: Source, needs: Needs, limits: Limits, cutter: Cutter, choose: 
     if held:
         yield _segment(cutter, held, {**told, "duration": round(reading.end, 3)})
     if reading.whole and reading.end:
-        _note(
+        note(
             f"{min(1.0, reading.whole / reading.end):.0%} of it lies between key frames more than {LONGEST:g} s apart "
             "and was decoded whole"
         )
@@ -124,7 +124,3 @@ def _segment(cutter: Cutter, view: View, told: dict[str, Scalar]) -> Piece:
 
 def _miss(message: str, *channels: Channel) -> None:
     warnings.warn(MissingPart(message, channels), stacklevel=3)
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=3)

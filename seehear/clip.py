@@ -219,9 +219,8 @@ class _Reading:
 
     def _decoded(self, container: InputContainer, streams: list[Any], origin: float) -> Iterator[tuple[Any, Any]]:
         """Frames as the file has them. What cannot be decoded is passed over."""
-        stamps: deque[int] = (
-            deque()
-        )  # of AVI's packets in the decoder; AVI numbers them as they lie, not as they are shown
+        # Of AVI's packets in the decoder: AVI numbers them as they lie, not as they are shown.
+        stamps: deque[int] = deque()
         with suppress(av.FFmpegError):  # the container itself ends badly; what came before is good
             for packet in container.demux(streams):
                 stream: Any = packet.stream

@@ -21,6 +21,7 @@ MediaNote is no error but a warning: a file is odd, and is taken in; MissingPart
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class MissingPart(MediaNote):
     def __init__(self, message: str, channels: tuple[Channel, ...]) -> None:
         super().__init__(message)
         self.channels = channels
+
+
+def note(message: str) -> None:
+    """Say what is odd about a file that can be used."""
+    warnings.warn(message, MediaNote, stacklevel=3)
 
 
 class UnsupportedMedia(MediaError):

@@ -16,9 +16,9 @@ import av
 from av.container import InputContainer
 
 from seehear.container import only, opened
-from seehear.errors import DamagedMedia, MediaTooLarge, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaTooLarge, UnsupportedMedia, note
 from seehear.media import VIDEO_TYPES, Limits
-from seehear.packets import Packets, chosen, ends_early, note
+from seehear.packets import Packets, chosen, ends_early
 from seehear.still import Converters, Still
 from seehear.types import Needs, Picture, Source
 

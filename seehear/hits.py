@@ -7,8 +7,8 @@ import html
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
@@ -153,10 +153,8 @@ class Hit:
         """What is pickled and copied: all but the way to the library."""
         return [None if one.name == "said" else getattr(self, one.name) for one in fields(self)]
 
-    @contextmanager
-    def _opened(self) -> Iterator[Source]:
-        with open_source(Path(self.source), self.id, self.limits, hashed=False) as source:
-            yield source
+    def _opened(self) -> AbstractContextManager[Source]:
+        return open_source(Path(self.source), self.id, self.limits, hashed=False)
 
     def _moment(self, *modalities: Modality) -> tuple[float, float]:
         if self.modality not in modalities or self.start is None or self.end is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -12,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from seehear.container import zero
-from seehear.errors import DamagedMedia, MediaNote
+from seehear.errors import DamagedMedia, note
 
 JUMP = 10.0
 """Seconds that a clock may go back; one that goes back further was set, and what follows is appended."""
@@ -131,8 +130,3 @@ def ends_early(file: BinaryIO, kind: str) -> bool:
     told = int.from_bytes(head[place + 4 : place + 4 + length], "big") & ((1 << 7 * length) - 1)
     unknown = (1 << 7 * length) - 1
     return told != unknown and place + 4 + length + told > size
-
-
-def note(message: str) -> None:
-    """Say what is odd about a file."""
-    warnings.warn(message, MediaNote, stacklevel=3)

@@ -66,13 +66,14 @@ class Retriever:
         """
         wanted = count(self.k if k is None else k)
         asked, said = heard(build(query, {**(self.settings or {}), **fields}), self.asked, self.speech)
+        condition = filters(asked)
         contents = parts(asked, self.asked)
         vectors = self._vectors(asked, contents)
         # What several kinds of parts pull towards, or away from, has no null of its own.
         plain = len({content.kind for content, _ in contents}) == 1 and all(weight > 0 for _, weight in contents)
         deep = wanted
         while True:
-            lists = self._lists(asked, contents, vectors, deep)
+            lists = self._lists(asked, condition, contents, vectors, deep)
             if asked.min_score is None and plain:
                 lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
             hits = fuse(lists, min(wanted, asked.per_source or wanted))
@@ -88,9 +89,10 @@ class Retriever:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
 
-    def _lists(self, asked: Query, contents: Contents, vectors: Vectors, k: int) -> dict[Collection, list[Found]]:
-        """The k best rows of each collection."""
-        condition = filters(asked)
+    def _lists(
+        self, asked: Query, condition: Condition | None, contents: Contents, vectors: Vectors, k: int
+    ) -> dict[Collection, list[Found]]:
+        """The rows of each collection that k hits may need, best first."""
         lists: dict[Collection, list[Found]] = {}
         for route, (vector, kinds) in vectors.items():
             for collection in self._collections(route, asked):
@@ -99,7 +101,7 @@ class Retriever:
                 )
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
         if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
-            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, k)
+            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, condition, k)
         return lists
 
     def _collections(self, route: Route, asked: Query) -> list[Collection]:
@@ -138,10 +140,11 @@ class Retriever:
     def _by_vector(self, collection: Collection, vector: NDArray[np.float32]) -> Nearest:
         return lambda k, among: self.store.nearest(collection, vector, k, among)
 
-    def _by_words(self, question: str, asked: Query, k: int) -> dict[Collection, list[Found]]:
+    def _by_words(
+        self, question: str, asked: Query, condition: Condition | None, k: int
+    ) -> dict[Collection, list[Found]]:
         """What shares words with the question, where passages are read or said."""
         lists: dict[Collection, list[Found]] = {}
-        condition = filters(asked)
         for channel in dict.fromkeys(route.channel for route in self.encoders):
             if channel not in ("speech", "text") or (asked.channels is not None and channel not in asked.channels):
                 continue
@@ -184,14 +187,14 @@ class Retriever:
         return [match for match in matches if match.id in published]
 
     def _shown(self, hit: Hit) -> Hit:
-        """A moment with what it needs to show itself when the library may be closed, and to ask while it is not."""
-        hit = replace(hit, limits=self.asked.limits)
+        """A hit that can open its file, and a moment that can show itself later, and ask while the library is open."""
+        limits = self.asked.limits
         if hit.start is None or hit.modality not in TIMED:
-            return hit
+            return replace(hit, limits=limits)
         key, scenes = hit.id.rpartition("#t=")[0], self.ledger.scenes
         seen = next((one.start for one in hit.evidence if one.channel == "visual" and one.start is not None), hit.start)
         thumbnail = scenes.thumbnail(key, seen) if hit.modality == "video" else b""
-        return replace(hit, thumbnail=thumbnail, said=lambda start, end: scenes.said(key, start, end))
+        return replace(hit, limits=limits, thumbnail=thumbnail, said=lambda start, end: scenes.said(key, start, end))
 
     def resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
         """The rows of a ranked list, with the segments that they stand for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.errors import MediaNote
+from seehear.errors import note
 
 TOLERANCE = 0.05
 """Seconds that timestamps may be off the count of samples: containers round them."""
@@ -65,13 +64,13 @@ class Line:
         if self.end is None:
             self._origin = max(begun, 0.0)
         elif begun < self.end - OVERLAP:
-            _note(f"its clock jumps back at {self.end:,.1f} s; what follows is heard as if it did not")
+            note(f"its clock jumps back at {self.end:,.1f} s; what follows is heard as if it did not")
             self._shift += self.end - begun
             begun = self.end
         else:
             self._gaps += max(begun - self.end, 0.0)
             if self._gaps > GAPS:
-                _note(f"its clock jumps at {self.end:,.1f} s; what follows is left out")
+                note(f"its clock jumps at {self.end:,.1f} s; what follows is left out")
                 self.full = True
                 return
         self._rate, self._begun, self._count = rate, begun, 0
@@ -127,7 +126,3 @@ def framed(samples: NDArray[np.float32], rate: int) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], "fltp", "mono")
     frame.sample_rate = rate
     return frame
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=2)

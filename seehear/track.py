@@ -16,7 +16,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from seehear.container import only, opened, zero
-from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia, note
 from seehear.media import AUDIO_TYPES
 from seehear.timeline import Block, Line, framed, resample
 from seehear.types import Passage, Source, Waveform
@@ -76,7 +76,7 @@ def subtitles(source: Source) -> list[Passage]:
             end = float((packet.pts + packet.duration) * packet.time_base)
             passages.append(Passage(start, end, _written(bytes(packet), stream.codec_context.name)))
             if len(passages) == CUES:
-                _note(f"of its subtitles the first {CUES:,} are read")
+                note(f"of its subtitles the first {CUES:,} are read")
                 break
         return passages
 
@@ -154,9 +154,9 @@ def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
 def _check_end(source: Source, container: InputContainer, stream: Any, frames: _Frames, end: float) -> None:
     """Note it where a file ends before it should."""
     if frames.cut or _promised(source, container, stream) - end > 0.5 or _page_is_cut(source):
-        _note(f"it is cut short after {end:,.1f} s")
+        note(f"it is cut short after {end:,.1f} s")
     elif frames.broken:
-        _note(f"{frames.broken:,} pieces of its sound are damaged, and passed over")
+        note(f"{frames.broken:,} pieces of its sound are damaged, and passed over")
 
 
 def _promised(source: Source, container: InputContainer, stream: Any) -> float:
@@ -191,7 +191,3 @@ def _written(packet: bytes, codec: str) -> str:
         packet = packet[2 : 2 + int.from_bytes(packet[:2], "big")]
     text = packet.decode("utf-8", "replace")
     return text.split(",", 8)[-1] if codec in ("ass", "ssa") else text
-
-
-def _note(message: str) -> None:
-    warnings.warn(message, MediaNote, stacklevel=2)
