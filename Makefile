@@ -36,7 +36,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/media
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/media
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,video,clip,sentence,faster-whisper,dev]"
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[mini,video,clip,sentence,faster-whisper,langchain,llama-index,mcp,dev]"
 	# Without its dependencies: one of them is triton, a gigabyte that is not needed on a CPU.
 	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps openai-whisper==20250625
 	touch $@

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seehear.errors import LibraryDamaged, LibraryError
 
-FORMAT = "4"
+FORMAT = "5"
 BOUND = 500
 """Values of a list that are bound in one statement; SQLite takes 32,766 of all kinds."""
 
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS roots (name TEXT PRIMARY KEY, path BLOB NOT NULL UNIQ
 CREATE TABLE IF NOT EXISTS sources (
     key TEXT PRIMARY KEY, root TEXT NOT NULL, path BLOB NOT NULL, modality TEXT NOT NULL, content TEXT NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL, settings TEXT NOT NULL,
-    given TEXT NOT NULL, found TEXT NOT NULL, taken REAL, zone REAL) WITHOUT ROWID;
+    given TEXT NOT NULL, found TEXT NOT NULL, taken REAL, zone REAL, name TEXT NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sources_content ON sources (content);
 CREATE TABLE IF NOT EXISTS facts (
     name TEXT, type TEXT, value, source TEXT, PRIMARY KEY (name, type, value, source)) WITHOUT ROWID;

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from seehear.calibration import MIN_SCORE, joined, score
 from seehear.hits import Hit
-from seehear.types import Collection, Evidence, Match, Modality, Segment
+from seehear.types import Collection, Evidence, Match, Modality, Segment, source_name
 
 SAME = 0.5 - 1e-6
 """Two segments of a file are one place when they share this much of the shorter one: windows of sound share a half."""
@@ -190,7 +190,7 @@ def _hit(place: Place) -> Hit:
     at = "" if segment.offset is None else f"#char={segment.offset},{segment.offset + len(segment.text)}"
     ordered = sorted(place.found, key=lambda pair: -pair[1].surprise)
     return Hit(
-        id=segment.source + (timed or at),
+        id=source_name(segment.source) + (timed or at),
         source=best.source,
         modality=segment.modality,
         start=place.start,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.table import Table
 
+    from seehear.blocks import Budget
+
 QUOTED = 200
 """Characters of a passage that are shown."""
 THUMBNAIL = 160
@@ -102,21 +104,27 @@ class Hit:
     def frames(self, n: int = 4, pixels: int | None = None) -> list[Image]:
         """Pictures from inside the moment of a video, evenly spread: upright, RGB, short side at most `pixels`.
 
-        One alone is from the middle of what was seen. Raises MediaError if they cannot be had, UnsupportedMedia for
-        what is no video, InputError for an `n` that makes no sense.
+        Raises MediaError if they cannot be had, and as `times` does.
         """
         from PIL.Image import fromarray
 
         from seehear.frames import at
 
+        times = self.times(n)
+        with self._opened() as source:
+            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), self.limits)]
+
+    def times(self, n: int = 4) -> list[float]:
+        """When in the file the pictures of `frames` are from, seconds; one alone is from the middle of what was seen.
+
+        Raises UnsupportedMedia for what is no video, InputError for an `n` that makes no sense.
+        """
         if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= FRAMES:
             raise InputError(f"n is how many pictures you want, 1 to {FRAMES}, not {n!r}.")
         start, end = self._moment("video")
         if n == 1 and (seen := next((one for one in self.evidence if one.channel == "visual"), None)):
             start, end = max(start, seen.start or 0.0), min(end, seen.end or end)
-        times = [start + (place + 0.5) * (end - start) / n for place in range(n)]
-        with self._opened() as source:
-            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), self.limits)]
+        return [start + (place + 0.5) * (end - start) / n for place in range(n)]
 
     def clip(self, path: str | os.PathLike[str]) -> Path:
         """Write just this moment of a video or a recording as an MP4 that browsers play, with its sound.
@@ -173,6 +181,24 @@ class Hits(list[Hit]):
     def to_json(self) -> str:
         """An array of objects, one per hit."""
         return json.dumps([hit.to_dict() for hit in self], indent=2)
+
+    def to_openai(self, budget: Budget | None = None) -> list[dict[str, Any]]:
+        """The content of a user's message to OpenAI: of each hit a line, and pictures within the budget.
+
+        The form is that of https://platform.openai.com/docs/guides/images-vision.
+        """
+        from seehear.blocks import blocks, to_openai
+
+        return to_openai(blocks(self, budget))
+
+    def to_anthropic(self, budget: Budget | None = None) -> list[dict[str, Any]]:
+        """The content of a message or a tool's result for Claude: of each hit a line, and pictures within the budget.
+
+        The form is that of https://docs.claude.com/en/docs/build-with-claude/vision.
+        """
+        from seehear.blocks import blocks, to_anthropic
+
+        return to_anthropic(blocks(self, budget))
 
     def _repr_html_(self) -> str:
         said = f"<p>heard: {html.escape(shown(self.heard))}</p>" if self.heard else ""

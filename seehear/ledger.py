@@ -20,7 +20,7 @@ from seehear.metadata import TAKEN
 from seehear.records import PASSAGES, PLAIN, Entry, Known, known_of, packed, packed_words, segment_of
 from seehear.scenes import Scenes
 from seehear.selection import Selection
-from seehear.types import Channel, Collection, Metadata, Problem, Route, Segment
+from seehear.types import Channel, Collection, Metadata, Problem, Route, Segment, source_name
 from seehear.where import facts
 from seehear.words import Words
 
@@ -144,8 +144,7 @@ class Ledger:
 
     def lost(self) -> int:
         """How many files are there by name alone: everything of them failed."""
-        rows = self._file.all("SELECT 1 FROM outcomes GROUP BY source HAVING min(status = 'failed')")
-        return len(rows)
+        return len(self._file.all("SELECT 1 FROM outcomes GROUP BY source HAVING min(status = 'failed')"))
 
     def segment_ids(self, key: str) -> dict[Channel, list[str]]:
         """Ids of a file's segments by channel, in their order."""
@@ -213,8 +212,9 @@ class Ledger:
                 kept = {segment.id for segment in entry.segments}
                 self._discard(db, key, kept)
                 db.execute(
-                    "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-                    [getattr(known, name) for name in PLAIN] + [packed(known.given), packed(known.found)],
+                    "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)",
+                    [getattr(known, name) for name in PLAIN]
+                    + [packed(known.given), packed(known.found), source_name(key)],
                 )
                 _describe(db, key, {**known.found, **known.given})
                 db.executemany(

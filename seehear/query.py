@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def _contents(part: Any, asked: Asked) -> Sequence[Content]:
     """What one of `plus` or `minus` is, several windows of sound at most; what is in a file the file tells."""
     if isinstance(part, str):
         return [_words(part)]
-    if isinstance(part, os.PathLike):
+    if isinstance(part, (bytes, os.PathLike)):
         return _opened(part, asked.part)
     return [_sound(part) if isinstance(part, Waveform) else _picture(part, asked)]
 
@@ -140,8 +141,16 @@ def _waveform(given: Waveform) -> Waveform:
 
 def _opened(given: Any, open_: Callable[[Path], T]) -> T:
     """What is in a file that is (a part of) the question."""
+    if isinstance(given, bytes):
+        with tempfile.NamedTemporaryFile(prefix="seehear-") as file:  # where whoever decodes it finds it
+            file.write(given)
+            file.flush()
+            try:
+                return open_(Path(file.name))
+            except MediaError as error:
+                raise QueryError(f"{_named(given)} cannot be the question: {error}.") from error
     if not isinstance(given, (str, os.PathLike)):
-        raise QueryError(f"A sound is a path or a Waveform, not {type(given).__name__}.")
+        raise QueryError(f"A sound is a path, the bytes of a file, or a Waveform, not {type(given).__name__}.")
     if not os.fspath(given):
         raise QueryError("The file to ask with has no name.")
     if "://" in os.fspath(given):
@@ -153,7 +162,7 @@ def _opened(given: Any, open_: Callable[[Path], T]) -> T:
 
 
 def _named(given: Any) -> str:
-    return "the sound" if isinstance(given, Waveform) else str(given)
+    return "What was given" if isinstance(given, (bytes, Waveform)) else str(given)
 
 
 def _weighted(more: Any) -> Iterator[tuple[Any, float]]:
@@ -180,7 +189,7 @@ def _picture(given: Any, asked: Asked) -> Picture:
 
     from seehear.picture import on_white
 
-    if isinstance(given, (str, os.PathLike)):
+    if isinstance(given, (str, bytes, os.PathLike)):
         return _opened(given, asked.picture)
     if isinstance(given, Image.Image):
         return Picture(np.asarray(on_white(given)))
@@ -193,7 +202,8 @@ def _picture(given: Any, asked: Asked) -> Picture:
     ):
         return Picture(given)
     raise QueryError(
-        f"A picture is a path, a PIL image, or an array (height, width, 3) of uint8, not {type(given).__name__}."
+        "A picture is a path, the bytes of a file, a PIL image, or an array (height, width, 3) of uint8, not "
+        f"{type(given).__name__}."
     )
 
 

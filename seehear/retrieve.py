@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from seehear.asked import Asked
 from seehear.calibration import MIN_SCORE, score
 from seehear.contracts import Encoder, Store
-from seehear.errors import QueryError
+from seehear.errors import InputError, QueryError
 from seehear.fusion import TIMED, Found, fuse
 from seehear.hits import Hit, Hits
 from seehear.ledger import Ledger
-from seehear.query import build, count, filters, heard, parts
+from seehear.query import TEXT_MAX, build, count, filters, heard, parts
+from seehear.recall import recalled
 from seehear.scales import Scales
+from seehear.scenes import Listed
 from seehear.speech import Speech
 from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
 from seehear.where import Condition
@@ -65,15 +67,85 @@ class Retriever:
         Any field of Query may be given beside a plain string. Raises QueryError for a question that cannot be asked.
         """
         wanted = count(self.k if k is None else k)
-        asked, said = heard(build(query, {**(self.settings or {}), **fields}), self.asked, self.speech)
+        asked, said = heard(self._built(query, fields), self.asked, self.speech)
         condition = filters(asked)
         contents = parts(asked, self.asked)
         vectors = self._vectors(asked, contents)
         # What several kinds of parts pull towards, or away from, has no null of its own.
         plain = len({content.kind for content, _ in contents}) == 1 and all(weight > 0 for _, weight in contents)
+        texts = [content.text for content, weight in contents if isinstance(content, Text) and weight > 0]
+        words = " ".join(texts) if len(texts) == len(contents) else None
+        hits = self._ranked(asked, condition, vectors, words, wanted, plain=plain)
+        return Hits(hits, said)
+
+    async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
+        """Like `retrieve`, without holding up the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
+
+    def hit(self, id: str) -> Hit:  # noqa: A002 - it is what a hit calls it
+        """An answer that was given earlier, by its id; or by the id's part before `#` the whole file.
+
+        Its score is 0, since nobody asked, and its evidence is what is there, of rank 0. Raises InputError for what is
+        not in the library, or not among what this retriever may find.
+        """
+        hit, settings = recalled(self.ledger, id), self._built(Query(), {})
+        condition = filters(settings)
+        segment = [hit.evidence[0].segment]
+        seen = settings.modalities is None or hit.modality in settings.modalities
+        if not seen or (condition and not self.ledger.selection.passing(segment, condition)):
+            raise InputError("Nothing that may be asked for here has that id.")
+        return self._shown(hit)
+
+    def similar(self, hit: Hit | str, k: int | None = None, **fields: Any) -> Hits:
+        """Find what is like a hit, or the one with an id: what looks, sounds or reads like it, itself left out.
+
+        The best of its evidence is the question. Raises as `retrieve` and `hit` do.
+        """
+        hit = self.hit(hit) if isinstance(hit, str) else hit
+        wanted, first = count(self.k if k is None else k), hit.evidence[0]
+        more = wanted + SPARE  # what is around it, or is it again, is left out
+        if first.text:
+            found: Sequence[Hit] = self.retrieve(Query(text=first.text[:TEXT_MAX]), more, **fields)
+        else:
+            asked = self._built(Query(), fields)
+            kind: Kind = "image" if first.channel == "visual" else "audio"
+            vectors = self._stored(Collection("", first.channel, hit.modality), first.segment, kind, asked)
+            found = self._ranked(asked, filters(asked), vectors, None, more, plain=True)
+        return Hits([one for one in found if not _same(one, hit)][:wanted])
+
+    def sources(self, containing: str = "", first: int = 0, most: int = 50, **fields: Any) -> tuple[list[Listed], int]:
+        """Some of the files that may be found, by key, and how many there are; their keys contain a text."""
+        asked = self._built(Query(), fields)
+        modalities = tuple(one for one in self.modalities if asked.modalities is None or one in asked.modalities)
+        return self.ledger.scenes.listed(containing, modalities, filters(asked), first, most)
+
+    def _built(self, query: str | Query, fields: Mapping[str, Any]) -> Query:
+        return build(query, {**(self.settings or {}), **fields})
+
+    def _stored(self, place: Collection, segment: str, kind: Kind, asked: Query) -> Vectors:
+        """A segment's own vectors, as each route sees them that takes what it is of."""
+        found: Vectors = {}
+        for route in self._able(frozenset({kind}), asked):
+            row = self.store.get(replace(place, encoder=route.encoder), [segment]).get(segment)
+            if row is not None:
+                found[route] = (row, frozenset({kind}))
+        return found
+
+    def _ranked(
+        self,
+        asked: Query,
+        condition: Condition | None,
+        vectors: Vectors,
+        words: str | None,
+        wanted: int,
+        *,
+        plain: bool,
+    ) -> list[Hit]:
+        """The best hits, best first; with `words`, of passages that have them too."""
         deep = wanted
         while True:
-            lists = self._lists(asked, condition, contents, vectors, deep)
+            lists = self._lists(asked, condition, words, vectors, deep)
             if asked.min_score is None and plain:
                 lists = {one: rows for one, rows in lists.items() if rows and score(rows[0].surprise) >= MIN_SCORE}
             hits = fuse(lists, min(wanted, asked.per_source or wanted))
@@ -81,16 +153,10 @@ class Retriever:
             if len(hits) >= wanted or deep >= DEEPEST or all(len(lists[one]) < _deep(one, deep) for one in lists):
                 break
             deep *= 8
-        hits = [hit for hit in hits if hit.score >= (asked.min_score or 0.0)]
-        return Hits([self._shown(hit) for hit in hits[:wanted]], said)
-
-    async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
-        """Like `retrieve`, without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
+        return [self._shown(hit) for hit in hits[:wanted] if hit.score >= (asked.min_score or 0.0)]
 
     def _lists(
-        self, asked: Query, condition: Condition | None, contents: Contents, vectors: Vectors, k: int
+        self, asked: Query, condition: Condition | None, words: str | None, vectors: Vectors, k: int
     ) -> dict[Collection, list[Found]]:
         """The rows of each collection that k hits may need, best first."""
         lists: dict[Collection, list[Found]] = {}
@@ -100,8 +166,8 @@ class Retriever:
                     self._by_vector(collection, vector), collection, _deep(collection, k), condition
                 )
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
-        if all(isinstance(content, Text) and weight > 0 for content, weight in contents):
-            lists |= self._by_words(" ".join(c.text for c, _ in contents if isinstance(c, Text)), asked, condition, k)
+        if words is not None:
+            lists |= self._by_words(words, asked, condition, k)
         return lists
 
     def _collections(self, route: Route, asked: Query) -> list[Collection]:
@@ -113,18 +179,11 @@ class Retriever:
     def _vectors(self, query: Query, asked: Contents) -> Vectors:
         """One unit vector per route that takes every part: the weighted sum of the parts, and their kinds."""
         kinds = frozenset(content.kind for content, _ in asked)
-        routes = [route for route in self.encoders if query.channels is None or route.channel in query.channels]
-        able = [route for route in routes if kinds <= route.answers]
-        if not able:
-            here = ", ".join(f"{r.channel} by {' or '.join(sorted(r.answers))}" for r in self.encoders)
-            place = f" in {', '.join(sorted(query.channels))}" if query.channels else ""
-            raise QueryError(
-                f"Nothing here answers a question made of {' and '.join(sorted(kinds))}{place}. "
-                f"This library answers: {here}."
-            )
         weights = np.array([weight for _, weight in asked], dtype=np.float32)
         embedded: dict[str, NDArray[np.float32]] = {}
-        able = [route for route in able if self._collections(route, query)]  # no weights are loaded for nothing
+        able = [
+            route for route in self._able(kinds, query) if self._collections(route, query)
+        ]  # loads none for nothing
         for route in able:
             if route.encoder not in embedded:
                 rows = self.encoders[route].embed([content for content, _ in asked], "query")
@@ -136,6 +195,19 @@ class Retriever:
                     raise QueryError("The parts of the question cancel each other out. Take less away.")
                 embedded[route.encoder] = (total / length).astype(np.float32)
         return {route: (embedded[route.encoder], kinds) for route in able}
+
+    def _able(self, kinds: frozenset[Kind], query: Query) -> list[Route]:
+        """The routes that a question of such kinds may take. Raises QueryError if there are none."""
+        routes = [route for route in self.encoders if query.channels is None or route.channel in query.channels]
+        able = [route for route in routes if kinds <= route.answers]
+        if not able:
+            here = ", ".join(f"{r.channel} by {' or '.join(sorted(r.answers))}" for r in self.encoders)
+            place = f" in {', '.join(sorted(query.channels))}" if query.channels else ""
+            raise QueryError(
+                f"Nothing here answers a question made of {' and '.join(sorted(kinds))}{place}. "
+                f"This library answers: {here}."
+            )
+        return able
 
     def _by_vector(self, collection: Collection, vector: NDArray[np.float32]) -> Nearest:
         return lambda k, among: self.store.nearest(collection, vector, k, among)
@@ -191,7 +263,8 @@ class Retriever:
         limits = self.asked.limits
         if hit.start is None or hit.modality not in TIMED:
             return replace(hit, limits=limits)
-        key, scenes = hit.id.rpartition("#t=")[0], self.ledger.scenes
+        scenes = self.ledger.scenes
+        key = scenes.key(hit.id.partition("#")[0]) or ""
         seen = next((one.start for one in hit.evidence if one.channel == "visual" and one.start is not None), hit.start)
         thumbnail = scenes.thumbnail(key, seen) if hit.modality == "video" else b""
         return replace(hit, limits=limits, thumbnail=thumbnail, said=lambda start, end: scenes.said(key, start, end))
@@ -201,6 +274,13 @@ class Retriever:
         seen = self.ledger.resolve([match.id for match in matches])
         rated = enumerate(zip(matches, surprises, strict=True), 1)
         return [Found(match, rank, surprise, *seen[match.id]) for rank, (match, surprise) in rated if match.id in seen]
+
+
+def _same(one: Hit, other: Hit) -> bool:
+    """Whether a hit is the other, or has something of it."""
+    if one.id.partition("#")[0] != other.id.partition("#")[0] or one.modality not in TIMED:
+        return one.id == other.id
+    return (one.start or 0.0) < (other.end or 0.0) and (one.end or 0.0) > (other.start or 0.0)
 
 
 def _deep(collection: Collection, k: int) -> int:

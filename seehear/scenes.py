@@ -1,17 +1,58 @@
-"""What is around a moment: the picture that stands for it, and what was said there. Asked of the ledger."""
+"""What is in a file and around a moment of it: its picture, its words, its segments. Asked of the ledger."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from seehear.database import Database
 from seehear.records import segment_of
-from seehear.types import Segment
+from seehear.types import Modality, Segment
+from seehear.where import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file, or a passage that is none, as a list of them shows it."""
+
+    name: str
+    """Sixteen hexadecimal digits (`seehear.types.source_name`)."""
+    key: str
+    modality: Modality
+    seconds: float | None
+    """When the last thing that is known of it ends; None for what has no time."""
 
 
 class Scenes:
-    """Looks into recordings and videos that are published. May be used from several threads."""
+    """Looks into files that are published. May be used from several threads."""
 
     def __init__(self, file: Database) -> None:
         self._file = file
+
+    def key(self, name: str) -> str | None:
+        """The key of the file with a name of sixteen digits."""
+        rows = self._file.all("SELECT key FROM sources WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def ids(self, key: str) -> list[str]:
+        """Ids of all segments of a file, in the order of time, then of place."""
+        rows = self._file.all("SELECT id FROM segments WHERE source = ? ORDER BY start, place, ordinal", (key,))
+        return [str(name) for (name,) in rows]
+
+    def listed(
+        self, containing: str, modalities: tuple[Modality, ...], condition: Condition | None, first: int, most: int
+    ) -> tuple[list[Listed], int]:
+        """Files whose key contains a text (in whatever case), by key, from the `first` on; and how many there are."""
+        marks = ", ".join("?" * len(modalities))
+        passing = condition.sql if condition else "TRUE"
+        rest = (
+            f"FROM sources WHERE instr(lower(key), lower(?)) AND modality IN ({marks}) AND {passing} "  # noqa: S608 - ours
+            "AND EXISTS (SELECT 1 FROM segments WHERE source = key)"
+        )
+        values = (containing, *modalities, *(condition.values if condition else ()))
+        told = "SELECT name, key, modality, (SELECT max(stop) FROM segments WHERE source = key) "
+        rows = self._file.all(f"{told} {rest} ORDER BY key LIMIT ? OFFSET ?", (*values, most, first))
+        ((total,),) = self._file.all(f"SELECT count(*) {rest}", values)
+        return [Listed(*row) for row in rows], int(str(total))  # type: ignore[arg-type]
 
     def thumbnail(self, key: str, at: float) -> bytes:
         """The picture that is on screen at a time, in seconds, as a small JPEG; empty where there is none.

@@ -159,6 +159,11 @@ def segment_id(key: str, content: str, channel: Channel, ordinal: int, settings:
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def source_name(key: str) -> str:
+    """Name a file in sixteen hexadecimal digits: links and language models get them instead of a stranger's words."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A row of a model set: which encoder serves a channel, and which kinds of query it answers."""
@@ -189,7 +194,8 @@ class Match:
 class Query:
     """A question. A string is words, never a path and never syntax; only `image`, `audio` and `voice` take paths.
 
-    Pictures may be a path, a PIL image, or an array (height, width, 3) of uint8; sounds a path or a `Waveform`.
+    Pictures may be a path, a PIL image, or an array (height, width, 3) of uint8; sounds a path or a `Waveform`; both
+    may be the bytes of a file.
     """
 
     text: str | None = None

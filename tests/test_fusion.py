@@ -8,7 +8,7 @@ from seehear import fusion
 from seehear.calibration import score
 from seehear.fusion import LONGEST, Found
 from seehear.hits import Hit
-from seehear.types import Channel, Collection, Match, Segment
+from seehear.types import Channel, Collection, Match, Segment, source_name
 
 SEEN, SAID = Collection("a", "visual", "video"), Collection("b", "speech", "video")
 HEARD = Collection("a", "sound", "video")
@@ -30,12 +30,12 @@ def stretch(start: float, end: float, surprise: float, channel: Channel = "visua
 
 
 def test_one_list_keeps_its_order() -> None:
-    assert [hit.id for hit in fuse({SEEN: [row("x", 4.0), row("y", 3.0, rank=2)]})] == ["x.jpg", "y.jpg"]
+    assert [hit.text for hit in fuse({SEEN: [row("x", 4.0), row("y", 3.0, rank=2)]})] == ["words of x", "words of y"]
 
 
 def test_lists_are_joined_by_surprise_not_by_rank() -> None:
     hits = fuse({SEEN: [row("x", 9.0), row("y", 8.0, rank=2)], SAID: [row("z", 1.0)]})
-    assert [hit.id for hit in hits] == ["x.jpg", "y.jpg", "z.jpg"]
+    assert [hit.source for hit in hits] == ["/x.jpg", "/y.jpg", "/z.jpg"]
 
 
 def test_what_two_lists_agree_on_is_raised_by_at_most_half_of_what_is_left() -> None:
@@ -56,11 +56,11 @@ def test_a_silent_list_never_lowers_a_hit() -> None:
 def test_scores_stay_between_0_and_1_and_their_order_survives_both_ends() -> None:
     hits = fuse({SEEN: [row("a", 90.0), row("b", 80.0), row("c", -80.0), row("d", -90.0)]})
     assert [hit.score for hit in hits] == [1.0, 1.0, 0.0, 0.0]
-    assert [hit.id for hit in hits] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert [hit.source for hit in hits] == ["/a.jpg", "/b.jpg", "/c.jpg", "/d.jpg"]
 
 
 def test_a_hit_of_a_timed_file_names_its_place() -> None:
-    assert fuse({SEEN: [stretch(12.4, 16.4, 5.0)]})[0].id == "f.mp4#t=12.400,16.400"
+    assert fuse({SEEN: [stretch(12.4, 16.4, 5.0)]})[0].id == f"{source_name('f.mp4')}#t=12.400,16.400"
 
 
 def test_the_same_time_in_two_files_is_two_hits() -> None:

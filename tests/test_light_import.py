@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "tokenizers", "chromadb", "cv2", "numpy", "PIL", "rich", "langchain_core")
+HEAVY = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "chromadb",
+    "cv2",
+    "numpy",
+    "PIL",
+    "rich",
+    "langchain_core",
+    "llama_index",
+    "mcp",
+)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from seehear import Library, ModelSet
 from seehear.errors import InputError
 from seehear.testing import COLOUR, ColourEncoder
-from seehear.types import Route
+from seehear.types import Route, source_name
 
 SET = ModelSet("read", (Route("text", COLOUR, frozenset({"text", "image"})),), ("image", "text"))
 OpenLibrary = Callable[..., Library]
@@ -26,7 +26,7 @@ def test_a_passage_is_found_by_its_id_with_its_text_and_metadata(library: Librar
     assert (report.added, report.embedded, report.failed) == (["a/b//c", "d"], 2, [])
     hit = library.retrieve("red", k=1, min_score=0)[0]
     assert (hit.source, hit.modality, hit.text, hit.metadata) == ("a/b//c", "text", "a red door", {"year": 2024})
-    assert (hit.id, hit.start) == ("text:a/b//c#char=0,10", None)
+    assert (hit.id, hit.start) == (f"{source_name('text:a/b//c')}#char=0,10", None)
 
 
 def test_an_id_follows_from_the_text_where_none_is_given(library: Library) -> None:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-HOMES = {"seehear": "seehear", "modalities": "seehear/modalities", "stores": "seehear/stores"}
+HOMES = {"seehear": "seehear"} | {folder: f"seehear/{folder}" for folder in ("integrations", "modalities", "stores")}
 
 
 def test_the_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ PASSAGES = (
 def file() -> Database:
     database = Database(Path(":memory:"))
     with database.transaction() as db:
-        db.execute("INSERT INTO sources VALUES ('k', '', x'00', 'text', 'c', 0, 0, 0, 's', '{}', '{}', NULL, NULL)")
+        db.execute(
+            "INSERT INTO sources VALUES ('k', '', x'00', 'text', 'c', 0, 0, 0, 's', '{}', '{}', NULL, NULL, 'n')"
+        )
         db.executemany(
             "INSERT INTO segments (id, source, channel, ordinal, text, words) VALUES (?, 'k', 'text', ?, ?, '')",
             [(str(n), n, text) for n, text in enumerate(PASSAGES)],

@@ -1,0 +1,1 @@
+"""What other people's frameworks want to hold in their hands; each file only translates."""
