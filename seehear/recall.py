@@ -58,7 +58,7 @@ def _place(written: re.Match[str], segments: Sequence[Segment]) -> tuple[float |
     start, end = 0.0, max(segment.end or 0.0 for segment in segments)
     if kind == "t":
         start, end = low, min(high, end)
-        return start, end, [s for s in segments if (s.start or 0.0) < end and (s.end or 0.0) > start]
+        return start, end, [s for s in segments if start < end and (s.start or 0.0) < end and (s.end or 0.0) > start]
     return start, end, [] if kind else list(segments)
 
 

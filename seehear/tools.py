@@ -164,13 +164,13 @@ class Toolbox:
         hit = self.retriever.hit(given.id)
         if hit.modality not in ("image", "video"):
             raise InputError(f"That hit is {hit.modality} and has no picture; use read.")
-        line, purse = Words(described(hit)), Purse(self.budget)
+        purse = Purse(self.budget)
         if hit.modality == "image":
-            return Told([Words(WARNING), line, *purse.of(hit)], Hits([hit]))
+            return Told([Words(WARNING), Words(described(hit)), *purse.of(hit)], Hits([hit]))
         wider = self._wider(hit, given.before, given.after)
         frames = min(given.frames, self.budget.pictures) or given.frames
         views = purse.views(lambda side: wider.frames(frames, side))
-        found: list[Block] = [Words(WARNING), line]
+        found: list[Block] = [Words(WARNING), Words(described(wider))]
         for time, view in zip(wider.times(frames), views, strict=False):
             found += [Words(f"at {clock(time, 1)}:"), view] if isinstance(view, View) else [view]
         return Told(found, Hits([wider]))

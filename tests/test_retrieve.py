@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +39,24 @@ def test_a_hit_says_why(library: Library) -> None:
     assert (evidence.similarity, evidence.score) == (pytest.approx(1.0), hit.score)
 
 
-@pytest.mark.parametrize("form", ["path", "string", "pil", "array"])
+@pytest.mark.parametrize("form", ["path", "string", "bytes", "pil", "array"])
 def test_a_picture_finds_itself(library: Library, photos: Path, form: str) -> None:
     path = photos / "blue.png"
     image = Image.open(path)
-    forms = {"path": path, "string": str(path), "pil": image, "array": np.asarray(image)}
+    forms = {"path": path, "string": str(path), "bytes": path.read_bytes(), "pil": image, "array": np.asarray(image)}
     hits = library.retrieve(Query(image=forms[form]), k=1)
     assert hits[0].source == str(path)
     assert hits[0].evidence[0].similarity > 0.999
+
+
+def test_the_bytes_of_a_file_leave_nothing_behind_and_are_not_repeated(
+    library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "cwd"))
+    assert found(library, Query(plus=[(photos / "blue.png").read_bytes()]), k=1) == ["blue"]
+    with pytest.raises(QueryError, match=r"^What was given cannot be the question: "):
+        library.retrieve(Query(image=b"no picture"))
+    assert list((tmp_path / "cwd").iterdir()) == []
 
 
 def test_words_and_a_picture_ask_together(library: Library, photos: Path) -> None:

@@ -1,0 +1,276 @@
+"""What a language model may do with a library, what it is told, and what it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from films import film, plain, steady
+from PIL import Image
+
+from seehear import Library, ModelSet
+from seehear.blocks import WARNING, Budget, View
+from seehear.errors import LibraryError
+from seehear.testing import COLOUR, COLOURS, LoudnessTranscriber
+from seehear.tools import READ, TOOLS, Told, Toolbox
+from seehear.types import Route
+
+BOTH = frozenset({"text", "image"})
+SET = ModelSet(
+    "everything",
+    (Route("visual", COLOUR, BOTH), Route("speech", COLOUR, frozenset({"text"})), Route("text", COLOUR, BOTH)),
+    ("image", "audio", "video", "text"),
+)
+OpenLibrary = Callable[..., Library]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: Path) -> Path:
+    """Pictures, a film of three colours in which something is said, and a text with a colour in each part."""
+    films = tmp_path / "films"
+    films.mkdir()
+    shots = steady([(6, plain(COLOURS["red"])), (4, plain(COLOURS["blue"])), (5, plain(COLOURS["white"]))], 12.5)
+    lines = [(2, 3, "It begins."), (6, 8, "It turns blue now."), (11, 12, "And white.")]
+    (films / "day.srt").write_text(
+        "".join(f"{n}\n00:00:{a:02},500 --> 00:00:{b:02},900\n{text}\n\n" for n, (a, b, text) in enumerate(lines, 1))
+    )
+    film(films / "day.mp4", shots, metadata={"creation_time": "2024-05-03T20:00:00Z"})
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    parts = [f"Part {n} is about {('red', 'green', 'blue')[n % 3]} things. " * 30 for n in range(30)]
+    (texts / "long.txt").write_text("\n\n".join(parts))
+    return tmp_path
+
+
+@pytest.fixture
+def library(open_library: OpenLibrary, folder: Path) -> Library:
+    library = open_library(models=SET, transcriber=LoudnessTranscriber())
+    report = library.add([folder / "photos", folder / "films", folder / "texts"], metadata={"project": "spring"})
+    assert not report.failed
+    return library
+
+
+@pytest.fixture
+def box(library: Library) -> Toolbox:
+    return Toolbox(library.retriever(min_score=0))
+
+
+def text(told: Told) -> str:
+    return "\n".join(block.text for block in told.blocks if not isinstance(block, View))
+
+
+def colours(told: Told) -> list[str]:
+    """The colour of each picture."""
+    found = []
+    for block in told.blocks:
+        if isinstance(block, View):
+            mean = np.asarray(Image.open(io.BytesIO(block.jpeg)).convert("RGB"), float).mean((0, 1))
+            found.append(min(COLOURS, key=lambda name: float(np.abs(mean - COLOURS[name]).sum())))
+    return found
+
+
+def test_search_shows_what_it_finds_and_hands_the_hits_to_the_application(box: Toolbox) -> None:
+    told = box.call("search", {"words": "blue", "k": 2, "modalities": ["image"]})
+    assert not told.wrong
+    assert told.blocks[0].text == WARNING  # type: ignore[union-attr]
+    assert "[1] image “blue.png”, seen, score" in text(told)
+    assert colours(told)[0] == "blue"
+    assert Path(told.hits[0].source).stem == "blue"
+    assert f"id {told.hits[0].id}" in text(told)
+
+
+def test_look_shows_pictures_from_the_moment_and_around_it_with_their_times(box: Toolbox) -> None:
+    (hit,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["video"], "channels": ["visual"]}).hits
+    assert (hit.start, hit.end) == (pytest.approx(6, abs=0.1), pytest.approx(10, abs=0.1))
+    assert colours(box.call("look", {"id": hit.id, "frames": 2})) == ["blue", "blue"]
+    wide = box.call("look", {"id": hit.id, "frames": 3, "before": 6, "after": 5})
+    assert colours(wide) == ["red", "blue", "white"]
+    assert "at 0:02.5:" in text(wide)
+    assert "0:00 to 0:15" in text(wide)
+
+
+def test_look_opens_a_picture_and_refuses_what_has_none(box: Toolbox) -> None:
+    (hit,) = box.call("search", {"words": "green", "k": 1, "modalities": ["image"]}).hits
+    assert colours(box.call("look", {"id": hit.id})) == ["green"]
+    (passage,) = box.call("search", {"words": "green", "k": 1, "modalities": ["text"]}).hits
+    told = box.call("look", {"id": passage.id})
+    assert told.wrong
+    assert "no picture; use read" in text(told)
+
+
+def test_look_keeps_to_the_budget(library: Library) -> None:
+    box = Toolbox(library.retriever(min_score=0), Budget(pictures=2))
+    (hit,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["video"]}).hits
+    assert colours(box.call("look", {"id": hit.id.partition("#")[0], "frames": 8})) == ["red", "white"]
+    assert colours(Toolbox(library.retriever(), Budget(pictures=0)).call("look", {"id": hit.id})) == []
+
+
+def test_read_tells_what_is_said_around_a_moment(box: Toolbox) -> None:
+    (hit,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["video"], "channels": ["visual"]}).hits
+    near = text(box.call("read", {"id": hit.id, "before": 0, "after": 0}))
+    assert "0:06 “It turns blue now.”" in near
+    assert "begins" not in near
+    whole = text(box.call("read", {"id": hit.id}))
+    assert whole.splitlines()[-3:] == ["0:02 “It begins.”", "0:06 “It turns blue now.”", "0:11 “And white.”"]
+
+
+def test_read_tells_the_text_around_a_passage_and_where_a_long_one_goes_on(box: Toolbox, folder: Path) -> None:
+    whole = (folder / "texts" / "long.txt").read_text()
+    (hit,) = box.call("search", {"words": "Part 17", "k": 1, "modalities": ["text"]}).hits
+    around = text(box.call("read", {"id": hit.id}))
+    assert len(around) > len(hit.text) + 500
+    beginning = text(box.call("read", {"id": hit.id.partition("#")[0]}))
+    assert "Part 0 is about red" in beginning
+    assert f"It goes on at id {hit.id.partition('#')[0]}#char={READ}," in beginning
+    following = text(box.call("read", {"id": beginning.rsplit("id ", 1)[1].rstrip(".")}))
+    assert " ".join(whole[READ : READ + 300].split()) in following
+
+
+def test_read_has_nothing_to_tell_of_a_picture(box: Toolbox) -> None:
+    (hit,) = box.call("search", {"words": "green", "k": 1, "modalities": ["image"]}).hits
+    assert "Use look" in text(box.call("read", {"id": hit.id}))
+
+
+def test_similar_finds_the_like_and_not_the_thing_itself(library: Library) -> None:
+    box = Toolbox(library.retriever(min_score=0, modalities={"image", "video"}))
+    (hit,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["image"]}).hits
+    told = box.call("similar", {"id": hit.id, "k": 3})
+    assert hit.id not in [one.id for one in told.hits]
+    assert (told.hits[0].modality, told.hits[0].start) == ("video", pytest.approx(6, abs=0.1))
+    assert colours(told)[0] == "blue"
+
+
+def test_sources_lists_what_can_be_searched_page_by_page(box: Toolbox) -> None:
+    told = text(box.call("sources", {}))
+    assert "1 to 7 of 7 files." in told
+    assert "video “films/day.mp4”, 0:15 long, id " in told
+    assert "1 to 1 of 1 files.\nimage “photos/more/white.png”" in text(box.call("sources", {"containing": "WHITE"}))
+    assert "7 to 7 of 7 files" in text(box.call("sources", {"first": 6}))
+    assert "No files; 0 in all." in text(box.call("sources", {"containing": "%"}))
+    last = told.splitlines()[-1].rsplit("id ", 1)[1]
+    assert not box.call("read", {"id": last}).wrong
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("search", {}, "The question is empty"),
+    ("search", {"words": "  \n"}, "The question is empty"),
+    ("search", {"words": "a" * 50_000}, "words: String should have at most 10000 characters"),
+    ("search", {"words": "red", "k": 10_000}, "k: Input should be less than or equal to 20"),
+    ("search", {"words": "red", "k": "many"}, "k: Input should be a valid integer"),
+    ("search", {"words": ["red"]}, "words: Input should be a valid string"),
+    ("search", {"words": "red", "path": "/etc/passwd"}, "path: Extra inputs are not permitted"),
+    ("search", {"words": "red", "modalities": ["smell"]}, "modalities.0: Input should be"),
+    ("search", {"words": "red", "after": "yesterday"}, "after is a date"),
+    ("search", {"words": "red", "with_picture": True}, "no picture of the user's in this chat"),
+    ("look", {}, "id: Field required"),
+    ("look", {"id": "../../etc/passwd"}, "Nothing here has that id"),
+    ("look", {"id": "file:///etc/passwd"}, "Nothing here has that id"),
+    ("look", {"id": "0" * 16}, "Nothing here has that id"),
+    ("look", {"id": "a" * 1000}, "at most 64 characters"),
+    ("look", {"id": "0" * 16, "frames": 1000}, "frames: Input should be less than or equal to 8"),
+    ("read", {"id": "0" * 16, "before": -1}, "before: Input should be greater than or equal to 0"),
+    ("read", {"id": "0" * 16, "before": float("nan")}, "before: Input should be"),
+    ("similar", {"id": "photos/blue.png"}, "Nothing here has that id"),
+    ("sources", {"first": -1}, "first: Input should be greater than or equal to 0"),
+    ("delete", {"id": "0" * 16}, "There is no tool “delete”. There are search, look, read, similar, sources."),
+]
+
+
+def test_wrong_arguments_get_a_sentence(box: Toolbox) -> None:
+    for name, arguments, sentence in WRONG:
+        told = box.call(name, arguments)
+        assert told.wrong, arguments
+        (block,) = told.blocks
+        assert not isinstance(block, View)
+        assert sentence in block.text
+        assert len(block.text) <= 500
+
+
+def test_a_path_as_the_question_is_words(box: Toolbox, folder: Path) -> None:
+    told = box.call("search", {"words": f"red {folder / 'photos' / 'blue.png'}", "k": 1, "modalities": ["image"]})
+    assert colours(told) == ["red"]
+
+
+@pytest.mark.parametrize("kind", ["pil", "bytes", "array"])
+def test_the_users_picture_asks_when_the_model_says_so(box: Toolbox, kind: str) -> None:
+    image = Image.new("RGB", (40, 30), COLOURS["green"])
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    given: Any = {"pil": image, "bytes": written.getvalue(), "array": np.asarray(image)}[kind]
+    asking = {"with_picture": True, "k": 1, "modalities": ["image"]}
+    assert colours(box.call("search", asking, given)) == ["green"]
+    assert colours(box.call("search", {"words": "red", "k": 1, "modalities": ["image"]}, given)) == ["red"]
+
+
+def test_of_a_string_in_the_pictures_place_nothing_is_opened(box: Toolbox, folder: Path) -> None:
+    told = box.call("search", {"with_picture": True}, str(folder / "photos" / "blue.png"))
+    assert told.wrong
+    assert "no picture of the user's" in text(told)
+    assert box.call("search", {"with_picture": True}, {"path": "/etc/passwd"}).wrong
+    assert "cannot be the question" in text(box.call("search", {"with_picture": True}, b"no picture"))
+
+
+def test_a_model_sees_no_more_than_the_application_lets_it(library: Library) -> None:
+    free = Toolbox(library.retriever(min_score=0))
+    (film_hit,) = free.call("search", {"words": "blue", "k": 1, "modalities": ["video"]}).hits
+    bound = Toolbox(library.retriever(min_score=0, modalities={"image"}, after="2020-01-01", before=None))
+    for name in ("look", "read", "similar"):
+        assert "Nothing that may be asked for here has that id" in text(bound.call(name, {"id": film_hit.id}))
+    assert "modalities can be image here" in text(bound.call("search", {"words": "blue", "modalities": ["video"]}))
+    assert "after is fixed here" in text(bound.call("search", {"words": "blue", "after": "2024-01-01"}))
+    library.add(Path(film_hit.source), metadata={"project": "secret"})
+    spring = Toolbox(library.retriever(min_score=0, where={"project": "spring"}))
+    assert "of 6 files" in text(spring.call("sources", {}))
+    assert spring.call("look", {"id": film_hit.id}).wrong
+    assert all(hit.modality != "video" for hit in spring.call("search", {"words": "blue", "k": 20}).hits)
+
+
+def test_a_file_that_is_gone_is_a_sentence_and_the_rest_is_shown(box: Toolbox, folder: Path) -> None:
+    hits = box.call("search", {"words": "blue", "k": 2, "modalities": ["image"]}).hits
+    Path(hits[0].source).unlink()
+    told = box.call("search", {"words": "blue", "k": 2, "modalities": ["image"]})
+    assert "This picture cannot be shown" in text(told)
+    assert len(colours(told)) == 1
+    assert str(folder) not in text(told)
+    assert "cannot be shown" in text(box.call("look", {"id": hits[0].id}))
+    (moment,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["video"]}).hits
+    Path(moment.source).rename(folder / "moved.mp4")
+    told = box.call("look", {"id": moment.id})
+    assert not told.wrong
+    assert "cannot be shown" in text(told)
+
+
+def test_an_empty_library_says_that_nothing_was_found(open_library: OpenLibrary) -> None:
+    box = Toolbox(open_library().retriever())
+    assert text(box.call("search", {"words": "red"})) == "Nothing was found."
+    assert "No files; 0 in all." in text(box.call("sources", {}))
+
+
+def test_what_the_application_must_mend_is_raised(library: Library, box: Toolbox) -> None:
+    library.close()
+    with pytest.raises(LibraryError, match="open it again"):
+        box.call("sources", {})
+
+
+def test_calls_that_are_awaited_answer_alike(box: Toolbox) -> None:
+    async def both() -> list[Told]:
+        asking = {"words": "blue", "k": 1, "modalities": ["image"]}
+        return await asyncio.gather(*(box.acall("search", asking) for _ in range(8)))
+
+    plain = box.call("search", {"words": "blue", "k": 1, "modalities": ["image"]})
+    assert [text(told) for told in asyncio.run(both())] == [text(plain)] * 8
+
+
+def test_every_argument_is_described_and_none_is_a_path() -> None:
+    for tool in TOOLS:
+        schema = tool.arguments.model_json_schema()
+        assert schema["additionalProperties"] is False
+        for name, field in schema["properties"].items():
+            assert field["description"], f"{tool.name}.{name}"
+            assert "path" not in name
+            assert "url" not in name
