@@ -28,10 +28,15 @@ class Asked:
 
     def picture(self, path: Path) -> Picture:
         """Decode a picture. Raises MediaError."""
-        for _, content in self._pieces(path):
+        kept: Picture | None = None
+        for segment, content in self._pieces(path):
             if isinstance(content, Picture):
-                return content
-        raise MediaError("there is no picture in it")
+                kept = kept or content
+                if segment.modality != "image":  # whoever leaves in the middle costs a decoder, which a still need not
+                    break
+        if kept is None:
+            raise MediaError("there is no picture in it")
+        return kept
 
     def sound(self, path: Path) -> list[Waveform]:
         """Decode a sound, in windows; of a long one, some from all over it. Raises MediaError."""
@@ -43,14 +48,17 @@ class Asked:
     def part(self, path: Path) -> list[Picture] | list[Waveform]:
         """Decode what may be a picture or a sound: the one, or the other in windows. Raises MediaError."""
         found: list[Waveform] = []
+        kept: list[Picture] = []
         for segment, content in self._pieces(path):
             if isinstance(content, Picture):
-                return [content]
-            if segment.channel == "sound" and isinstance(content, Waveform):
+                kept = kept or [content]
+                if segment.modality != "image":
+                    break
+            elif segment.channel == "sound" and isinstance(content, Waveform):
                 found.append(content)
-        if not found:
+        if not found and not kept:
             raise MediaError("there is no picture in it, and nothing is heard")
-        return _spread(found)
+        return kept or _spread(found)
 
     def speech(self, path: Path) -> list[Waveform | Text]:
         """Decode what may be said in a recording: stretches of speech, or its subtitles. Raises MediaError."""

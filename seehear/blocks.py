@@ -120,14 +120,18 @@ class Purse:
         return None
 
 
-def blocks(hits: Sequence[Hit], budget: Budget | None = None) -> list[Block]:
-    """Of each hit, best first, a line with its number; behind it its picture, while the budget lasts."""
+def blocks(hits: Sequence[Hit | str], budget: Budget | None = None) -> list[Block]:
+    """Of each hit, best first, a line with its number; behind it its picture, while the budget lasts.
+
+    A string is what somebody remembers of a hit that is gone.
+    """
     if not hits:
         return [Words("Nothing was found.")]
     found: list[Block] = [Words(WARNING)]
     purse = Purse(budget or Budget())
     for number, hit in enumerate(hits, 1):
-        found += [Words(f"[{number}] {described(hit)}"), *purse.of(hit)]
+        line, views = (told(hit), []) if isinstance(hit, str) else (described(hit), purse.of(hit))
+        found += [Words(f"[{number}] {line}"), *views]
     return found
 
 

@@ -21,6 +21,8 @@ CLAIMS: dict[str, tuple[Channel, ...]] = {
     "video": ("visual", "sound", "speech"),
 }
 LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
+NOWHERE = "there is no such file or folder; check the spelling"
+URL = "it is a URL, and nothing is fetched; save it and add the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Folders:
             try:
                 path = Path(os.path.realpath(given))
                 if not os.fspath(given) or not os.path.lexists(path):
-                    yield Problem(os.fspath(given), "there is no such file or folder; check the spelling")
+                    yield Problem(os.fspath(given), URL if "://" in os.fspath(given) else NOWHERE)
                 elif not tops.isdisjoint((path, *path.parents)):
                     continue  # it came along already
                 elif path.is_dir():

@@ -154,7 +154,7 @@ class Hit:
         return {
             **{name: getattr(self, name) for name in plain},
             "metadata": dict(self.metadata),
-            "evidence": [asdict(one) for one in self.evidence],
+            "evidence": [{**asdict(one), "words": [asdict(word) for word in one.words]} for one in self.evidence],
         }
 
     def __getstate__(self) -> list[Any]:

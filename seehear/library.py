@@ -32,6 +32,7 @@ from seehear.retrieve import Retriever
 from seehear.scales import Scales
 from seehear.speech import Speech
 from seehear.tally import Progress
+from seehear.together import Together
 from seehear.types import Query, Report, Route
 from seehear.words import NAME as WORDS
 
@@ -60,6 +61,8 @@ class Library:
         self._transcriber = transcriber
         self._pool = Pool(models.modalities, lambda: assembly.needs(encoders, speech=transcriber is not None), limits)
         self._scales = Scales(ledger, store, encoders)
+        asking = {route.encoder: Together(encoder) for route, encoder in encoders.items()}
+        self._asking = {route: asking[route.encoder] for route in encoders}
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
         self._release = release
         self._writing = Lock()
@@ -200,7 +203,7 @@ class Library:
         self._check_open()
         modalities = tuple(self._pool.settings)
         return Retriever(
-            self._ledger, self._store, self._encoders, modalities, Asked(self._pool), self._speech(None), self._scales,
+            self._ledger, self._store, self._asking, modalities, Asked(self._pool), self._speech(None), self._scales,
             self._executor, count(k), fields,
         )  # fmt: skip
 

@@ -156,7 +156,7 @@ def _opened(given: Any, open_: Callable[[Path], T]) -> T:
     if "://" in os.fspath(given):
         raise QueryError(f"{given} is a URL. Nothing is fetched; save it and give its path.")
     try:
-        return open_(Path(given))
+        return open_(Path(given).absolute())  # who decodes it may be elsewhere
     except MediaError as error:
         raise QueryError(f"{given} cannot be the question: {error}.") from error
 

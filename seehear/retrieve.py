@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seehear.asked import Asked
 from seehear.calibration import MIN_SCORE, score
-from seehear.contracts import Encoder, Store
+from seehear.contracts import Store
 from seehear.errors import InputError, QueryError
 from seehear.fusion import TIMED, Found, fuse
 from seehear.hits import Hit, Hits
@@ -24,6 +24,7 @@ from seehear.recall import recalled
 from seehear.scales import Scales
 from seehear.scenes import Listed
 from seehear.speech import Speech
+from seehear.together import Together
 from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
 from seehear.where import Condition
 from seehear.words import NAME as WORDS
@@ -52,7 +53,7 @@ class Retriever:
 
     ledger: Ledger
     store: Store
-    encoders: Mapping[Route, Encoder]
+    encoders: Mapping[Route, Together]
     modalities: tuple[Modality, ...]
     asked: Asked
     speech: Speech | None
@@ -186,7 +187,7 @@ class Retriever:
         ]  # loads none for nothing
         for route in able:
             if route.encoder not in embedded:
-                rows = self.encoders[route].embed([content for content, _ in asked], "query")
+                rows = self.encoders[route].embed([content for content, _ in asked])
                 total = weights @ rows
                 length = float(np.linalg.norm(total))
                 if not math.isfinite(length):

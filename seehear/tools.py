@@ -142,7 +142,7 @@ class Toolbox:
             given = tool.arguments.model_validate(dict(arguments))
             return run(given, picture) if tool.name == "search" else run(given)
         except ValidationError as error:
-            return _wrong(explained(error))
+            return Told([Words(explained(error))], wrong=True)
         except (InputError, MediaError) as error:
             return _wrong(str(error))
 
@@ -242,7 +242,7 @@ class Toolbox:
 def explained(error: ValidationError) -> str:
     """Arguments that make no sense, in a sentence that a model can act upon."""
     parts = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()]
-    return f"{'; '.join(parts)}. Mend the arguments and call again."
+    return _cut(f"{'; '.join(parts)}. Mend the arguments and call again.")
 
 
 def _capped(lines: list[str]) -> list[str]:
@@ -258,5 +258,10 @@ def _capped(lines: list[str]) -> list[str]:
 
 
 def _wrong(sentence: str) -> Told:
+    return Told([Words(_cut(sentence))], wrong=True)
+
+
+def _cut(sentence: str) -> str:
+    """A sentence on one line, which may repeat what a model wrote."""
     line = shown(" ".join(sentence.split()))
-    return Told([Words(line if len(line) <= WRONG else f"{line[: WRONG - 1]}\u2026")], wrong=True)
+    return line if len(line) <= WRONG else f"{line[: WRONG - 1]}\u2026"

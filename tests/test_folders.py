@@ -139,6 +139,7 @@ def test_an_empty_name_is_not_the_current_folder(
 ) -> None:
     monkeypatch.chdir(photos)
     assert "no such file" in library.add("").failed[0].reason
+    assert "it is a URL" in library.add("https://example.org/a.jpg").failed[0].reason
     library.add(".")
     with pytest.raises(InputError, match="Not in this library"):
         library.remove("")

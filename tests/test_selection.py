@@ -20,6 +20,7 @@ from seehear.retrieve import Retriever
 from seehear.scales import Scales
 from seehear.stores.memory import MemoryStore
 from seehear.testing import COLOUR, COLOUR_SET, ColourEncoder
+from seehear.together import Together
 from seehear.types import Collection, Match, Needs, Segment, Text, segment_id, source_name
 
 
@@ -63,7 +64,7 @@ def many() -> tuple[Retriever, Counting, NDArray[np.float32]]:
     executor = ThreadPoolExecutor(1)
     scales = Scales(ledger, store, {route: encoder})
     nothing = Asked(Pool((), Needs, Limits()))
-    retriever = Retriever(ledger, store, {route: encoder}, ("image",), nothing, None, scales, executor)  # type: ignore
+    retriever = Retriever(ledger, store, {route: Together(encoder)}, ("image",), nothing, None, scales, executor)  # type: ignore
     return retriever, store, rows @ question  # type: ignore
 
 
