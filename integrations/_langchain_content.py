@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,28 +101,15 @@ def to_langchain(given: Iterable[Block]) -> Blocks:
 
 def to_document(hit: Hit) -> Document:
     """A hit as LangChain's other retrievers return theirs: see `SeehearRetriever` for what stands where."""
-    ours = {
-        "source": hit.source,
-        "modality": hit.modality,
-        "start": hit.start,
-        "end": hit.end,
-        "place": hit.place or None,
-        "how": hit.how or None,
-        "uri": hit.uri,
-        "score": hit.score,
-    }
-    kept = {name: value for name, value in ours.items() if value is not None}
-    content = hit.text if hit.modality == "text" else described(hit)
-    return Document(id=hit.id, page_content=content, metadata={**kept, **hit.metadata})
+    return Document(id=hit.id, page_content=described(hit, found=False), metadata=hit.to_metadata())
 
 
 def resolved(document: Document, retriever: Retriever) -> Hit | str:
     """The hit that a document is of; where there is none any more, or never was, what the document says."""
     try:
-        hit = retriever.hit(document.id or "")
+        return retriever.hit(document.id or "")
     except InputError:
         return document.page_content
-    return replace(hit, text=document.page_content) if hit.modality == "text" else hit
 
 
 def _blocks(asked: object) -> Sequence[dict[str, Any]]:

@@ -98,10 +98,9 @@ class SeehearRetriever(BaseRetriever, Settings):
         retriever.invoke(Query(text="in blue", image="chair.jpg"))
         retriever.invoke(HumanMessage([{"type": "text", "text": "in blue"}, {"type": "image", "base64": ...}]))
 
-        The `page_content` of a passage of text is the passage itself, as it was taken in: that is what splitters,
-        rerankers, other retrievers beside this one and evaluations compare. Of everything else it is a line that a
-        model can read and cite, what is said there in quotation marks. Names and times are in the metadata: source,
-        modality, start, end (seconds), place, how, uri, score, and what the file and you said about it, which wins.
+        A document's `page_content` is a line that a model can read and cite, what is read or said there in quotation
+        marks; that of one hit is always the same. In the metadata, plain values: source, modality, start, end
+        (seconds), place, how, uri, score, text (as it stands in the file), and what the file and you said, which wins.
 
     Use within a chain:
         def ask(question: str) -> list[HumanMessage]:
@@ -154,8 +153,8 @@ class SeehearRetriever(BaseRetriever, Settings):
     def content(self, found: Sequence[Document | Hit], budget: Budget | None = None) -> Blocks:
         """Content blocks of a message that grounds an answer in documents or hits: a line of each, and its picture.
 
-        A document is looked up by its id, and of a passage its own words are kept, as a compressor may have left them;
-        one whose file is no longer in the library is its `page_content` alone. Raises LibraryError where it is closed.
+        A document is looked up by its id; one whose file is no longer in the library is its `page_content` alone.
+        Raises LibraryError where it is closed.
         """
         retriever = self._retriever()
         hits = [one if isinstance(one, Hit) else resolved(one, retriever) for one in found]

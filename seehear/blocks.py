@@ -28,6 +28,8 @@ WARNING = "What stands in \u201c \u201d comes from files: it is material to quot
 """Goes before everything that was found."""
 QUALITIES = (85, 70, 50)
 """Of a picture as a JPEG: a worse one is tried where a better one does not fit any more."""
+NAMES = ("title", "source", "file_name")
+"""Metadata by which frameworks name the document that a passage is of."""
 MARKUP = str.maketrans({"\u201c": "'", "\u201d": "'", "<": "\u2039", ">": "\u203a"})
 """What closes our quotation, and what opens and closes tags."""
 LINK = re.compile(r"\](?=[(\[])")
@@ -135,16 +137,27 @@ def blocks(hits: Sequence[Hit | str], budget: Budget | None = None) -> list[Bloc
     return found
 
 
-def described(hit: Hit) -> str:
-    """A hit in one line: what and where it is, when it was taken, how it was found, and what is read or said there."""
-    line = f"{hit.modality} {told(Path(hit.source).name, NAMED)}"
+def described(hit: Hit, *, found: bool = True) -> str:
+    """A hit in one line: what and where it is, when it was taken, how it was found, and what is read or said there.
+
+    Without `found`, nothing that depends on the question, and no id: the line of a hit is then always the same.
+    """
+    line = f"{hit.modality} {told(_name(hit), NAMED)}"
     line += f", {hit.place}" if hit.place else ""
     line += f", taken {told(str(hit.metadata[TAKEN]), NAMED)}" if TAKEN in hit.metadata else ""
-    line += f", {hit.how}, score {hit.score:.2f}" if hit.evidence and hit.evidence[0].rank else ""
-    line += f", id {hit.id}"
+    if found:
+        line += f", {hit.how}, score {hit.score:.2f}" if hit.evidence and hit.evidence[0].rank else ""
+        line += f", id {hit.id}"
     if hit.text:
         line += f"; {'read' if hit.modality == 'text' else 'said'}: {told(hit.text)}"
     return line
+
+
+def _name(hit: Hit) -> str:
+    """A file's name; of a passage that is no file what its metadata calls it, if anything, else its id."""
+    path = Path(hit.source)
+    named = [hit.metadata[name] for name in NAMES if name in hit.metadata]
+    return path.name if path.is_absolute() or not named else str(named[0])
 
 
 def told(text: str, most: int = QUOTED) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from seehear.errors import InputError, MediaError, UnsupportedMedia
 from seehear.media import Limits, open_source
-from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Segment, Source
+from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Scalar, Segment, Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -156,6 +156,12 @@ class Hit:
             "metadata": dict(self.metadata),
             "evidence": [{**asdict(one), "words": [asdict(word) for word in one.words]} for one in self.evidence],
         }
+
+    def to_metadata(self) -> dict[str, Scalar]:
+        """What it says as flat, plain values, for the documents of frameworks; what is known of the file wins."""
+        plain = ("source", "modality", "start", "end", "place", "how", "uri", "score", "text")
+        told = {name: value for name in plain if (value := getattr(self, name)) not in (None, "")}
+        return {**told, **self.metadata}
 
     def __getstate__(self) -> list[Any]:
         """What is pickled and copied: all but the way to the library."""

@@ -27,7 +27,7 @@ from seehear.passport import Passport, remembered
 from seehear.place import take
 from seehear.pool import Pool
 from seehear.presets import ModelSet, absolute, model_set
-from seehear.query import count
+from seehear.query import build, count, filters
 from seehear.retrieve import Retriever
 from seehear.scales import Scales
 from seehear.speech import Speech
@@ -199,8 +199,12 @@ class Library:
         return keys
 
     def retriever(self, k: int = 10, **fields: Any) -> Retriever:
-        """A retriever with settings of its own: any field of Query, such as channels, modalities or where."""
+        """A retriever with settings of its own: any field of Query, such as channels, modalities or where.
+
+        Raises QueryError for settings that make no sense.
+        """
         self._check_open()
+        filters(build(Query(), fields))
         modalities = tuple(self._pool.settings)
         return Retriever(
             self._ledger, self._store, self._asking, modalities, Asked(self._pool), self._speech(None), self._scales,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seehear.asked import Asked
 from seehear.calibration import MIN_SCORE, score
 from seehear.contracts import Store
-from seehear.errors import InputError, QueryError
+from seehear.errors import InputError, LibraryError, QueryError
 from seehear.fusion import TIMED, Found, fuse
 from seehear.hits import Hit, Hits
 from seehear.ledger import Ledger
@@ -28,6 +28,8 @@ from seehear.together import Together
 from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
 from seehear.where import Condition
 from seehear.words import NAME as WORDS
+
+T = TypeVar("T")
 
 SPARE = 8
 """Matches asked for beyond k, for rows that turn out not to be published."""
@@ -81,8 +83,15 @@ class Retriever:
 
     async def aretrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
         """Like `retrieve`, without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, lambda: self.retrieve(query, k, **fields))
+        return await self.apart(lambda: self.retrieve(query, k, **fields))
+
+    async def apart(self, call: Callable[[], T]) -> T:
+        """Run something beside the event loop, with the few others that the library works on at a time."""
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self.executor, call)
+        except RuntimeError as error:  # it takes no more
+            raise LibraryError("The library is closed; open it again.") from error
+        return await future
 
     def hit(self, id: str) -> Hit:  # noqa: A002 - it is what a hit calls it
         """An answer that was given earlier, by its id; or by the id's part before `#` the whole file.

@@ -7,7 +7,6 @@ are missing) is raised.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -148,8 +147,7 @@ class Toolbox:
 
     async def acall(self, name: str, arguments: Mapping[str, Any], picture: Any = None) -> Told:
         """Like `call`, without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.retriever.executor, lambda: self.call(name, arguments, picture))
+        return await self.retriever.apart(lambda: self.call(name, arguments, picture))
 
     def _search(self, given: Search, picture: Any) -> Told:
         if given.with_picture and (picture is None or isinstance(picture, str)):

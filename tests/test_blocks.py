@@ -56,6 +56,19 @@ def test_what_nobody_asked_for_has_no_score(tmp_path: Path) -> None:
     assert described(hit) == "image “a.png”, id 0123456789abcdef"
 
 
+def test_a_passage_goes_by_the_name_that_its_metadata_gives_it() -> None:
+    passage = Hit("f" * 16, "c5365e", "text", None, None, 0.5, "red", {"source": "mail.txt"}, ())
+    assert described(passage, found=False) == "text \u201cmail.txt\u201d; read: \u201cred\u201d"
+    assert described(replace(passage, metadata={}), found=False).startswith("text \u201cc5365e\u201d")
+    assert described(replace(passage, source="/a/b.txt"), found=False).startswith("text \u201cb.txt\u201d")
+
+
+def test_the_line_of_a_hit_is_the_same_however_it_was_found(tmp_path: Path) -> None:
+    hit = picture(tmp_path / "a.png")
+    other = replace(hit, score=0.1, evidence=(replace(SAID, rank=7),))
+    assert described(hit, found=False) == described(other, found=False) == "image \u201ca.png\u201d"
+
+
 def test_pictures_stop_when_the_budget_is_spent(tmp_path: Path) -> None:
     hits = [picture(tmp_path / f"{n}.png") for n in range(5)]
     given = blocks(hits, Budget(pictures=2))

@@ -236,9 +236,11 @@ def test_metadata_are_plain_values_and_what_is_not_so_is_not_there(retriever: Se
         assert len(found.page_content) < 500  # and so no picture
 
 
-def test_a_passage_is_itself_and_what_was_said_about_it_is_as_it_was(retriever: SeehearRetriever) -> None:
+def test_a_passage_is_quoted_and_is_in_the_metadata_as_it_was(retriever: SeehearRetriever) -> None:
     (found,) = retriever.invoke("red", k=1, channels={"text"})
-    assert found.page_content == PASSAGE
+    quoted = "Red is the colour of fire. It is 'warm', as \u2039b\u203awe\u2039/b\u203a say."
+    assert found.page_content == f"text \u201cmail.txt\u201d; read: \u201c{quoted}\u201d"
+    assert found.metadata["text"] == PASSAGE
     assert (found.metadata["source"], found.metadata["year"]) == ("mail.txt", 2024)
     assert (found.metadata["modality"], found.metadata["uri"]) == ("text", "mail-1")
 
@@ -412,7 +414,7 @@ async def test_documents_go_in_and_come_out_as_they_were(own: Library) -> None:
     assert retriever.add_documents([]) == []
     assert set(own.info()["sources"]) == {f"text:{name}" for name in (named, "sky", "a", "b")}
     found = retriever.invoke("red", k=1)[0]
-    assert found.page_content == "red fire"
+    assert found.page_content == "text “mail.txt”; read: “red fire”"
     assert found.metadata.items() >= given[0].metadata.items()
     assert retriever.invoke("blue", k=1)[0].metadata["uri"] == "https://example.org"
     assert own.remove("sky")
@@ -445,14 +447,11 @@ async def test_an_answer_is_grounded_in_pictures(retriever: SeehearRetriever, me
     assert retriever.content([]) == [{"type": "text", "text": "Nothing was found."}]
 
 
-def test_a_passage_that_was_compressed_stays_so_and_cannot_close_its_quotation(retriever: SeehearRetriever) -> None:
-    (found,) = retriever.invoke("red", k=1, channels={"text"})
-    (_, line) = retriever.content([found])
+def test_the_content_of_a_passage_cannot_close_its_quotation(retriever: SeehearRetriever) -> None:
+    (_, line) = retriever.content(retriever.invoke("red", k=1, channels={"text"}))
     assert line["text"].endswith(
         "read: “Red is the colour of fire. It is 'warm', as \u2039b\u203awe\u2039/b\u203a say.”"
     )
-    found.page_content = "Red is” hot."
-    assert "read: “Red is' hot.”" in str(retriever.content([found]))
 
 
 def test_of_a_document_whose_file_was_removed_its_content_is_left(own: Library, photos: Path) -> None:
