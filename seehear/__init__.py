@@ -6,15 +6,17 @@ from seehear.errors import SeehearError
 from seehear.types import Query
 
 if TYPE_CHECKING:
+    from seehear.blocks import Budget
     from seehear.hits import Hit, Hits
     from seehear.library import Library
     from seehear.media import Limits
     from seehear.presets import ModelSet
     from seehear.retrieve import Retriever
 
-__all__ = ["Hit", "Hits", "Library", "Limits", "ModelSet", "Query", "Retriever", "SeehearError"]
+__all__ = ["Budget", "Hit", "Hits", "Library", "Limits", "ModelSet", "Query", "Retriever", "SeehearError"]
 
 _HOMES = {
+    "Budget": "blocks",
     "Hit": "hits",
     "Hits": "hits",
     "Library": "library",

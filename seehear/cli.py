@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seehear import measuring
+from seehear import measuring, serving
 from seehear.errors import InputError, SeehearError
 from seehear.terminal import FAILED, complain, console, print_lines, progress, show_report
 
@@ -56,13 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     printing = argparse.ArgumentParser(add_help=False)
     printing.add_argument("--json", action="store_true", help="print JSON")
-    shared = argparse.ArgumentParser(add_help=False, parents=[printing])
-    shared.add_argument(
+    located = argparse.ArgumentParser(add_help=False)
+    located.add_argument(
         "--library",
         type=Path,
         default=os.environ.get("SEEHEAR_LIBRARY", DEFAULT_LIBRARY),
         help=f"folder of the library (default: $SEEHEAR_LIBRARY, or {DEFAULT_LIBRARY} here)",
     )
+    shared = argparse.ArgumentParser(add_help=False, parents=[printing, located])
+    bounds = _bounds()
 
     add = commands.add_parser("add", parents=[shared], help="take in files and folders")
     add.add_argument("paths", nargs="+", metavar="PATH")
@@ -73,27 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--frames", metavar="WAY", help="how frames of videos are chosen, from now on: keyframes or shots")
     add.set_defaults(run=_add)
 
-    search = commands.add_parser("search", parents=[shared], help="ask in words, with a picture, a sound, or aloud")
+    search = commands.add_parser(
+        "search", parents=[shared, bounds], help="ask in words, with a picture, a sound, or aloud"
+    )
     search.add_argument("words", nargs="*", metavar="WORDS")
     search.add_argument("--image", metavar="FILE", help="a picture to ask with")
     search.add_argument("--audio", metavar="FILE", help="a sound to ask with")
     search.add_argument("--voice", metavar="FILE", help="a spoken question")
-    for name, which in (("channel", "text, visual, sound, speech"), ("modality", "text, image, audio, video")):
-        search.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only these: {which}")
     search.add_argument("-k", type=int, default=5, help="how many answers (default: 5)")
-    search.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="FILTER",
-        help="only files whose metadata is so: NAME=VALUE, 'NAME>=5' in quotes (also != > < <=), or a filter as JSON",
-    )
-    search.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
-    search.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
-    search.add_argument("--per-source", type=int, metavar="N", help="at most so many answers from one file")
-    search.add_argument(
-        "--min-score", type=float, metavar="X", help="only answers that score this, 0 to 1; 0 for everything"
-    )
     search.set_defaults(run=_search)
 
     info = commands.add_parser("info", parents=[shared], help="say what a library holds")
@@ -104,8 +93,43 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("sources", nargs="+", metavar="SOURCE", help="a path, a folder, or a name that info lists")
     remove.set_defaults(run=_remove)
 
+    serving.parser(commands, [located, bounds], _fields)
     measuring.parsers(commands, printing)
     return parser
+
+
+def _bounds() -> argparse.ArgumentParser:
+    """The options that say among what is searched."""
+    bounds = argparse.ArgumentParser(add_help=False)
+    for name, which in (("channel", "text, visual, sound, speech"), ("modality", "text, image, audio, video")):
+        bounds.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only these: {which}")
+    bounds.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="FILTER",
+        help="only files whose metadata is so: NAME=VALUE, 'NAME>=5' in quotes (also != > < <=), or a filter as JSON",
+    )
+    bounds.add_argument("--after", metavar="TIME", help='only what was taken from then on: 2024-05-03, or "10 PM"')
+    bounds.add_argument("--before", metavar="TIME", help="only what was taken until just before then")
+    bounds.add_argument("--per-source", type=int, metavar="N", help="at most so many answers from one file")
+    bounds.add_argument(
+        "--min-score", type=float, metavar="X", help="only answers that score this, 0 to 1; 0 for everything"
+    )
+    return bounds
+
+
+def _fields(given: argparse.Namespace) -> dict[str, Any]:
+    """The same as fields of Query."""
+    return {
+        "channels": frozenset(given.channel) if given.channel else None,
+        "modalities": frozenset(given.modality) if given.modality else None,
+        "where": {"$and": [_filter(one) for one in given.where]} if given.where else None,
+        "after": given.after,
+        "before": given.before,
+        "per_source": given.per_source,
+        "min_score": given.min_score,
+    }
 
 
 def _add(given: argparse.Namespace) -> int:
@@ -126,19 +150,7 @@ def _search(given: argparse.Namespace) -> int:
     from seehear.library import Library
     from seehear.types import Query
 
-    query = Query(
-        " ".join(given.words) or None,
-        given.image,
-        given.audio,
-        given.voice,
-        channels=frozenset(given.channel) if given.channel else None,
-        modalities=frozenset(given.modality) if given.modality else None,
-        where={"$and": [_filter(one) for one in given.where]} if given.where else None,
-        after=given.after,
-        before=given.before,
-        per_source=given.per_source,
-        min_score=given.min_score,
-    )
+    query = Query(" ".join(given.words) or None, given.image, given.audio, given.voice, **_fields(given))
     with Library.open(given.library, create=False) as library:
         hits = library.retrieve(query, k=given.k)
     if hits.heard is not None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from seehear.errors import InputError
 from seehear.hits import Hit
 from seehear.ledger import Ledger
 from seehear.types import Channel, Evidence, Segment
 
-ID = re.compile(r"([0-9a-f]{16})(?:#(t|char)=(\d{1,9}(?:\.\d{1,6})?),(\d{1,9}(?:\.\d{1,6})?))?")
+ID = re.compile(r"([0-9a-f]{16})(?:#(t|char)=(\d{1,9}(?:\.\d{1,6})?),(\d{1,9}(?:\.\d{1,6})?))?", re.ASCII)
 """A file's name (`seehear.types.source_name`), and a place in it: seconds, or characters of a text."""
 ORDER: tuple[Channel, ...] = ("visual", "speech", "text", "sound")
 """What stands for a place first."""
 
 
-def recalled(ledger: Ledger, id: str) -> Hit:  # noqa: A002 - it is what a hit calls it
+def recalled(ledger: Ledger, id: str, channels: Collection[Channel] | None = None) -> Hit:  # noqa: A002 - a hit's name for it
     """The hit with an id, or the whole file that it names; its score is 0, since nobody asked.
 
-    Its evidence is what is there, nearest the middle first, of rank 0. Raises InputError for an id of nothing here.
+    Its evidence is what is there in some channels, nearest the middle first, of rank 0. Raises InputError for an id of
+    nothing here.
     """
     written = ID.fullmatch(id) if isinstance(id, str) else None
     key = ledger.scenes.key(written[1]) if written else None
@@ -32,6 +33,9 @@ def recalled(ledger: Ledger, id: str) -> Hit:  # noqa: A002 - it is what a hit c
     start, end, inside = _place(written, segments)
     if not inside:
         raise InputError("Nothing is there: that place is outside the file.")
+    inside = [segment for segment in inside if channels is None or segment.channel in channels]
+    if not inside:
+        raise InputError("Nothing that may be asked for here has that id.")
     middle = ((start or 0.0) + (end or 0.0)) / 2
     ordered = sorted(inside, key=lambda s: (ORDER.index(s.channel), abs(_middle(s) - middle)))
     return Hit(

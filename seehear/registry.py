@@ -18,7 +18,7 @@ class Entry:
     """Where a class is, and what to install when its packages are not there."""
 
     kind: str
-    """What it is: a `modality`, an `encoder`, a `transcriber` or a `store`."""
+    """What it is: a `modality`, an `encoder`, a `transcriber`, a `store` or a `server`."""
     target: str
     install: str
     argument: str = ""
@@ -37,6 +37,7 @@ ENTRIES = MappingProxyType(
             "MODEL",
         ),
         "image": Entry("modality", "seehear.modalities.image:ImageModality", "pip install seehear"),
+        "mcp": Entry("server", "seehear.integrations.mcp:serve", 'pip install "seehear[mcp]"'),
         "memory": Entry("store", "seehear.stores.memory:MemoryStore", "pip install seehear"),
         "mini": Entry("encoder", "seehear.modalities.encoders.mini:Mini", 'pip install "seehear[mini]"'),
         "sentence": Entry(

@@ -99,8 +99,8 @@ class Retriever:
         Its score is 0, since nobody asked, and its evidence is what is there, of rank 0. Raises InputError for what is
         not in the library, or not among what this retriever may find.
         """
-        hit, settings = recalled(self.ledger, id), self._built(Query(), {})
-        condition = filters(settings)
+        settings = self.bounds
+        hit, condition = recalled(self.ledger, id, settings.channels), filters(settings)
         segment = [hit.evidence[0].segment]
         seen = settings.modalities is None or hit.modality in settings.modalities
         if not seen or (condition and not self.ledger.selection.passing(segment, condition)):
@@ -128,10 +128,18 @@ class Retriever:
         """Some of the files that may be found, by key, and how many there are; their keys contain a text."""
         asked = self._built(Query(), fields)
         modalities = tuple(one for one in self.modalities if asked.modalities is None or one in asked.modalities)
-        return self.ledger.scenes.listed(containing, modalities, filters(asked), first, most)
+        if condition := filters(asked):
+            self.ledger.selection.check(condition)
+        return self.ledger.scenes.listed(containing, modalities, condition, first, most)
+
+    @property
+    def bounds(self) -> Query:
+        """The settings, checked, as a question that asks nothing."""
+        return self._built(Query(), {})
 
     def _built(self, query: str | Query, fields: Mapping[str, Any]) -> Query:
-        return build(query, {**(self.settings or {}), **fields})
+        given = {name: value for name, value in fields.items() if value is not None}  # None lifts no bound
+        return build(query, {**(self.settings or {}), **given})
 
     def _stored(self, place: Collection, segment: str, kind: Kind, asked: Query) -> Vectors:
         """A segment's own vectors, as each route sees them that takes what it is of."""

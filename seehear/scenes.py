@@ -45,8 +45,8 @@ class Scenes:
         marks = ", ".join("?" * len(modalities))
         passing = condition.sql if condition else "TRUE"
         rest = (
-            f"FROM sources WHERE instr(lower(key), lower(?)) AND modality IN ({marks}) AND {passing} "  # noqa: S608 - ours
-            "AND EXISTS (SELECT 1 FROM segments WHERE source = key)"
+            f"FROM sources WHERE instr(lower(key), lower(?)) AND modality IN ({marks}) "  # noqa: S608 - ours
+            f"AND EXISTS (SELECT 1 FROM segments WHERE segments.source = sources.key AND {passing})"
         )
         values = (containing, *modalities, *(condition.values if condition else ()))
         told = "SELECT name, key, modality, (SELECT max(stop) FROM segments WHERE source = key) "

@@ -39,7 +39,7 @@ class Selection:
         answers = self._remembered()
         found: list[str] | None = answers.get((collection, condition))
         if found is None:
-            self._check(condition)
+            self.check(condition)
             embedded = (
                 "AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.source = sources.key AND outcomes.encoder = ? "
                 "AND outcomes.channel = segments.channel AND status != 'failed') "
@@ -61,7 +61,7 @@ class Selection:
         """About how much of a collection a filter lets through, 0 to 1. Raises QueryError as `ids` does."""
         answers = self._remembered()
         if (collection, condition, "share") not in answers:
-            self._check(condition)
+            self.check(condition)
             sample: list[str] | None = answers.get(collection)
             if sample is None:
                 # Ids are hashes: the first of them are as good as drawn.
@@ -98,8 +98,8 @@ class Selection:
             self._answers, self._changes = {}, self._file.changes
         return self._answers
 
-    def _check(self, condition: Condition) -> None:
-        """An empty answer to a misspelt name would be taken for the truth."""
+    def check(self, condition: Condition) -> None:
+        """An empty answer to a misspelt name would be taken for the truth. Raises QueryError as `ids` does."""
         for name, types in condition.asks:
             held = {str(row[0]) for row in self._file.all("SELECT DISTINCT type FROM facts WHERE name = ?", (name,))}
             if not held and self._file.all("SELECT 1 FROM sources LIMIT 1"):

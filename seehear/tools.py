@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seehear.blocks import NAMED, WARNING, Block, Budget, Purse, View, Words, blocks, described, told
 from seehear.errors import InputError, MediaError
-from seehear.hits import Hit, Hits, clock, shown
+from seehear.hits import HOW, Hit, Hits, clock, shown
 from seehear.query import TEXT_MAX
 from seehear.retrieve import Retriever
 from seehear.types import Channel, Modality, Query
@@ -159,7 +159,7 @@ class Toolbox:
         return Told(blocks(hits, self.budget), hits)
 
     def _look(self, given: Look) -> Told:
-        hit = self.retriever.hit(given.id)
+        hit = self._seen(given.id, "visual")
         if hit.modality not in ("image", "video"):
             raise InputError(f"That hit is {hit.modality} and has no picture; use read.")
         purse = Purse(self.budget)
@@ -174,7 +174,7 @@ class Toolbox:
         return Told(found, Hits([wider]))
 
     def _read(self, given: Read) -> Told:
-        hit = self.retriever.hit(given.id)
+        hit = self._seen(given.id, "speech", "text")
         if hit.modality == "image":
             raise InputError("That hit is a picture: nothing is read or said in it. Use look.")
         if hit.modality == "text":
@@ -195,6 +195,13 @@ class Toolbox:
         if len(wider.text) > READ:
             text += f"\nIt goes on at id {name}#char={READ},{2 * READ}."
         return Told([Words(WARNING), Words(text)], Hits([wider]))
+
+    def _seen(self, id: str, *channels: Channel) -> Hit:  # noqa: A002
+        """A hit of which a tool may tell what is in some channels."""
+        allowed = self.retriever.bounds.channels
+        if allowed is not None and not allowed & set(channels):
+            raise InputError(f"Only what is {' or '.join(sorted(HOW[one] for one in allowed))} may be asked for here.")
+        return self.retriever.hit(id)
 
     def _wider(self, hit: Hit, before: float, after: float) -> Hit:
         """A moment and what is around it, as far as the file goes."""
@@ -220,20 +227,18 @@ class Toolbox:
     def _narrowed(self, given: Search | Sources) -> dict[str, Any]:
         """What a model asks for beside words: it may narrow what the application has set, and never widen it."""
         fields: dict[str, Any] = {}
-        settings = self.retriever.settings or {}
         for name in ("modalities", "channels", "after", "before"):
-            if not (asked := getattr(given, name, None)):
+            asked, fixed = getattr(given, name, None), getattr(self.retriever.bounds, name)
+            if not asked:
                 continue
-            fixed = settings.get(name)
             if fixed is None:
                 fields[name] = asked
-            elif isinstance(asked, str):
+            elif not isinstance(fixed, frozenset):
                 raise InputError(f"{name} is fixed here; leave it out.")
+            elif not (both := fixed & set(asked)):
+                raise InputError(f"{name} can be {', '.join(sorted(fixed))} here.")
             else:
-                allowed = {fixed} if isinstance(fixed, str) else set(fixed)
-                if not allowed & set(asked):
-                    raise InputError(f"{name} can be {', '.join(sorted(allowed))} here.")
-                fields[name] = allowed & set(asked)
+                fields[name] = both
         return fields
 
 

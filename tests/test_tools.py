@@ -230,6 +230,25 @@ def test_a_model_sees_no_more_than_the_application_lets_it(library: Library) -> 
     assert all(hit.modality != "video" for hit in spring.call("search", {"words": "blue", "k": 20}).hits)
 
 
+def test_a_bound_of_channels_holds_for_every_tool(library: Library) -> None:
+    free = Toolbox(library.retriever(min_score=0))
+    (moment,) = free.call("search", {"words": "blue", "k": 1, "modalities": ["video"], "channels": ["visual"]}).hits
+    blind = Toolbox(library.retriever(min_score=0, channels="visual"))
+    assert "Only what is seen may be asked for here" in text(blind.call("read", {"id": moment.id}))
+    assert "turns blue" in text(free.call("look", {"id": moment.id}))
+    assert "turns blue" not in text(blind.call("look", {"id": moment.id}))
+    deaf = Toolbox(library.retriever(min_score=0, channels={"text"}))
+    assert "Only what is read may be asked for here" in text(deaf.call("look", {"id": moment.id}))
+    assert deaf.call("similar", {"id": moment.id}).wrong
+
+
+def test_a_bound_in_time_holds_for_the_list_of_files(library: Library) -> None:
+    assert "1 to 1 of 1 files.\nvideo" in text(Toolbox(library.retriever(after="2024-05-01")).call("sources", {}))
+    assert "0 in all" in text(Toolbox(library.retriever(after="2024-06-01")).call("sources", {}))
+    assert "0 in all" in text(Toolbox(library.retriever(before="2020-01-01")).call("sources", {}))
+    assert "No file here has the metadata" in text(Toolbox(library.retriever(where={"projct": 1})).call("sources", {}))
+
+
 def test_a_file_that_is_gone_is_a_sentence_and_the_rest_is_shown(box: Toolbox, folder: Path) -> None:
     hits = box.call("search", {"words": "blue", "k": 2, "modalities": ["image"]}).hits
     Path(hits[0].source).unlink()
