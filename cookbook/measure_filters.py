@@ -33,6 +33,7 @@ from seehear.pool import Pool
 from seehear.records import Entry, Known, Outcome
 from seehear.registry import load
 from seehear.retrieve import Retriever
+from seehear.together import Together
 from seehear.types import Collection, Content, Metadata, Needs, Route, Segment, Text, segment_id
 
 ROUTE = Route("visual", "given", frozenset({"text"}))
@@ -131,7 +132,7 @@ def main() -> None:
             store.upsert(ROOM, segments, vectors)
             # What is measured is how rows are found; what they are worth is not asked.
             scales = SimpleNamespace(count=lambda _: 1, rate=lambda *told: [match.similarity for match in told[2]])
-            encoders = {ROUTE: Given(questions)}
+            encoders = {ROUTE: Together(Given(questions))}
             nothing = Asked(Pool((), Needs, Limits()))  # no question here is a file
             over[name] = Retriever(ledger, store, encoders, ("image",), nothing, None, scales, executor)  # type: ignore
         ours, n, k = over["chroma"], len(questions), given.k

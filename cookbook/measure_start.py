@@ -75,9 +75,9 @@ def steps(words: str, library: str, began: float, heavy: list[str]) -> None:
             import_module(package)
             mark(f"import {package}")
         route, encoder = next((r, e) for r, e in retriever.encoders.items() if "text" in r.answers)
-        encoder.embed([Text(words)], "query")
+        encoder.embed([Text(words)])
         mark("load the weights")
-        (vector,) = encoder.embed([Text(words)], "query")
+        (vector,) = encoder.embed([Text(words)])
         mark("embed the words")
         seconds["load the weights"] -= seconds["embed the words"]  # the first time did both
         collection = Collection(route.encoder, route.channel, retriever.modalities[0])

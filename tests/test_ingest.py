@@ -144,7 +144,7 @@ def test_bad_files_are_named_with_their_reason_and_stop_no_other(library: Librar
     assert "0 bytes" in reasons.pop("empty.png")
     assert "damaged or cut short" in reasons.pop("cut.png")
     assert "no such file" in reasons.pop("nowhere")
-    assert "no such file" in reasons.pop("a.png")
+    assert "it is a URL" in reasons.pop("a.png")
     assert reasons == {}
     assert names(report.ignored) == {"notes.bin"}
     assert len(report.added) == 5

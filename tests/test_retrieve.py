@@ -87,6 +87,9 @@ def test_where_modalities_channels_and_min_score_narrow_down(library: Library) -
 def test_a_retriever_keeps_its_settings(library: Library) -> None:
     retriever = library.retriever(k=2, where={"name": "green"}, min_score=0)
     assert [Path(hit.source).stem for hit in retriever.retrieve("red")] == ["green"]
+    assert [Path(hit.source).stem for hit in retriever.retrieve("red", where=None)] == ["green"]
+    with pytest.raises(QueryError, match="no field wehre"):
+        library.retriever(wehre={"name": "green"})
     assert len(library.retriever(k=2).retrieve("red")) == 2
     assert len(library.retriever(k=2).retrieve("red", k=4)) == 4
 

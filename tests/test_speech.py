@@ -165,7 +165,7 @@ def test_a_question_without_a_sound_says_why(library: Library, tmp_path: Path, f
         library.retrieve(Query(**{field: quiet}))
     with pytest.raises(QueryError, match="is a URL"):
         library.retrieve(Query(**{field: "https://example.org/a.wav"}))
-    with pytest.raises(QueryError, match="a path or a Waveform"):
+    with pytest.raises(QueryError, match="the bytes of a file, or a Waveform"):
         library.retrieve(Query(**{field: 7}))
 
 
