@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from seehear.modalities.encoders.mini import MINILM, pinned
 from seehear.modalities.encoders.minilm import MiniLM, gelu
@@ -51,3 +54,25 @@ def test_gelu_is_exact_to_float32() -> None:
     x = np.linspace(-6, 6, 1001, dtype=np.float32)
     exact = [value * 0.5 * (1 + math.erf(value / math.sqrt(2))) for value in x.tolist()]
     np.testing.assert_allclose(gelu(x), exact, atol=1e-6)
+
+
+def test_questions_take_one_thread_and_give_the_others_back(words: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+
+    before = threads()
+    inside: list[list[int]] = []
+    states = MiniLM._states
+
+    def watched(self: MiniLM, ids: Any, mask: Any) -> Any:
+        inside.append(threads())
+        return states(self, ids, mask)
+
+    monkeypatch.setattr(MiniLM, "_states", watched)
+    with ThreadPoolExecutor(4) as pool:
+        rows = list(pool.map(words, [["a short question"], ["another one"]] * 4))
+    assert inside == [[1] * len(before)] * 8
+    assert threads() == before
+    words(["a long text " * 200] * 4)
+    assert inside[-1] == before
+    np.testing.assert_allclose(np.concatenate(rows[:2]), words(["a short question", "another one"]), atol=1e-6)
