@@ -107,7 +107,7 @@ def read(given: Sequence[Piece]) -> list[Told]:
                 told.pictures.append(piece)
             continue
         for line in piece.splitlines():
-            if match := LINE.match(line):
+            if match := LINE.match(line.strip()):
                 found.append(Told(match))
             elif found:
                 found[-1].more.append(line)

@@ -117,7 +117,7 @@ def to_node(hit: Hit, given: Sequence[Block], clip: bytes) -> NodeWithScore:
     played = MediaResource(data=base64.b64encode(clip), mimetype=f"{hit.modality}/mp4") if clip else None
     made = HitNode(
         id_=hit.id,
-        text_resource=MediaResource(text="\n".join(lines)),
+        text_resource=MediaResource(text="\n".join([*lines, ""])),  # engines join nodes with a space
         image_resource=MediaResource(data=view.base64.encode(), mimetype="image/jpeg") if view else None,
         audio_resource=played if hit.modality == "audio" else None,
         video_resource=played if hit.modality == "video" else None,

@@ -206,7 +206,7 @@ def test_every_kind_of_file_becomes_a_node_with_its_line_and_its_picture(retriev
     assert kinds(speech) == ["text"]
     assert named(photo.get_content_blocks()[1].resolve_image().read()) == "blue"
     assert photo.image_resource.mimetype == "image/jpeg"
-    assert photo.get_content() == "image \u201cblue.png\u201d"
+    assert photo.get_content() == "image \u201cblue.png\u201d\n"
     assert "video \u201cday.mp4\u201d, 0:0" in moment.get_content()
     assert "\u201cIt turns blue now.\u201d" in moment.get_content()
     assert "said: \u201cThe sea is blue.\u201d" in speech.get_content()
@@ -525,7 +525,7 @@ async def test_nodes_become_passages_with_their_ids_and_metadata(open_library: O
     found = asked.retrieve("red")
     assert found[0].metadata["source"] == "rose"
     assert found[0].metadata["year"] == 2024
-    assert found[0].node.get_content().endswith("read: \u201cA red rose.\u201d")
+    assert found[0].node.get_content().endswith("read: \u201cA red rose.\u201d\n")
     assert {one.metadata["source"] for one in found} == {"rose", "sky", "leaf"}
     asked.add_nodes([TextNode(text="A white rose.", id_="rose")])
     assert "white" in of(asked.retrieve("white"), "rose").get_content()
