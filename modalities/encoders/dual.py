@@ -102,9 +102,9 @@ class Dual:
 
         Nothing is cut off: of a text or sound that is longer than the network takes, the row is the mean of equal
         parts that fit. The first call fetches and loads the checkpoint. Raises EncoderError when it cannot be had or
-        loaded, when device or precision are not to be had, or when half precision did not suffice; MissingExtra;
-        TypeError for a kind that it does not take, a picture that is not uint8 (height, width, 3), or a sound that is
-        not finite float32 (samples,).
+        loaded, when device or precision are not to be had, when the device has too little memory even for one content,
+        or when half precision did not suffice; MissingExtra; TypeError for a kind that it does not take, a picture that
+        is not uint8 (height, width, 3), or a sound that is not finite float32 (samples,).
         """
         if not contents:
             return np.empty((0, self.dim), np.float32)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from seehear.errors import EncoderError
 
@@ -17,7 +19,11 @@ from .hub import AGAIN, read_json, why
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
+    Array = NDArray[np.float32]
+
+T = TypeVar("T")
 QUIET = Lock()  # what `quiet` changes belongs to the whole process
 
 
@@ -85,6 +91,36 @@ def choose_device(given: str | None, needed: Sequence[str]) -> torch.device:
             "SEEHEAR_DEVICE (for cuda, PyTorch must be installed with CUDA)."
         )
     return torch.device(asked)
+
+
+def in_batches(
+    every: Sequence[T], batch: int, embed: Callable[[Sequence[T]], Array], given: str, device: torch.device
+) -> Array:
+    """What `embed` makes of all, at most `batch` at once: rows, in order. Of `given`, on `device`.
+
+    For how many the device has memory depends on who else uses it: where it has too little, half as many are tried.
+    Raises EncoderError where there is not enough for one.
+    """
+    import torch
+
+    rows, start = [], 0
+    while start < len(every):
+        try:
+            rows.append(embed(every[start : start + batch]))
+            start += batch
+        except torch.OutOfMemoryError as error:
+            if batch == 1:
+                raise full(given, device) from error
+            batch = -(-batch // 2)
+    return np.concatenate(rows)
+
+
+def full(given: str, device: torch.device) -> EncoderError:
+    """What to say where a device has too little memory for a model, or for what it makes of one content."""
+    return EncoderError(
+        f"{device} has no memory left for {given}: end what else runs there, or say another device, as device=... or "
+        "as SEEHEAR_DEVICE (cpu is always there)."
+    )
 
 
 @contextmanager

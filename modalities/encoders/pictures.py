@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from seehear.types import Needs
 
 from .families import RESAMPLING, Family, Unusable, number
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 AMPLE = 448
@@ -63,6 +64,30 @@ def middle(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width, _ = pixels.shape
     top, left = max(0, height - STRIP * width) // 2, max(0, width - STRIP * height) // 2
     return pixels[top : height - top, left : width - left]
+
+
+def ready(pictures: Sequence[NDArray[np.uint8]], found: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """Pictures (n, height, width, 3) as the preprocessing leaves them, where only their edges are to be cut off.
+
+    None if one of them has yet to be scaled. Pictures from files seldom have: they are decoded to the size that `needs`
+    asks for, and to have them scaled to it again costs more than a GPU takes for the rest.
+    """
+    size, crop = found.get("size", {}), found["crop_size"] if found.get("do_center_crop") else None
+    if not found["do_resize"] or not size:
+        return None
+    cut = []
+    for one in pictures:
+        height, width, _ = one.shape
+        short = "shortest_edge" in size
+        if min(height, width) != size["shortest_edge"] if short else (height, width) != (size["height"], size["width"]):
+            return None
+        if crop:
+            top, left = (height - crop["height"]) // 2, (width - crop["width"]) // 2
+            if top < 0 or left < 0:
+                return None
+            one = one[top : top + crop["height"], left : left + crop["width"]]
+        cut.append(one)
+    return np.stack(cut)
 
 
 def _given(found: Mapping[str, Any]) -> tuple[int, int] | None:

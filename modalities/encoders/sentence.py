@@ -18,7 +18,7 @@ from seehear.types import Content, Kind, Needs, Role, Text
 
 from .extras import extra
 from .hub import AGAIN, why
-from .loading import choose_device, quiet
+from .loading import choose_device, full, in_batches, quiet
 from .sentence_model import NEEDED, SentenceModel, address_of, fetch, find
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ class Sentence:
         """Embed texts, each behind the model's prompt for `role`: float32 (len(contents), dim), unit rows, in order.
 
         Of a text longer than `needs.tokens` only the beginning is read. The first call fetches and loads the model.
-        Raises EncoderError when it cannot be had or loaded, when device or precision are not to be had, or when half
-        precision did not suffice; MissingExtra; TypeError for what is no text.
+        Raises EncoderError when it cannot be had or loaded, when device or precision are not to be had, when the device
+        has too little memory even for one text, or when half precision did not suffice; MissingExtra; TypeError for
+        what is no text.
         """
         if others := sorted({content.kind for content in contents if not isinstance(content, Text)}):
             raise TypeError(f"{self.name} embeds text, not {', '.join(others)}.")
@@ -107,13 +108,15 @@ class Sentence:
         prompt, batch = self._fetched().prompts[role], 32 if str(model.device) == "cpu" else 128
         # Texts of like length go together, so that little is computed for padding.
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        for start in range(0, len(order), batch):
-            places = order[start : start + batch]
+        encode = model.encode_query if role == "query" else model.encode_document
+
+        def some(places: Sequence[int]) -> Array:
             given = [texts[place] for place in places]
             with self._running:  # its tokeniser is no two threads'; so a question waits for one batch, and no more
-                encode = model.encode_query if role == "query" else model.encode_document
                 found = encode(given, prompt=prompt, batch_size=batch, convert_to_tensor=True, show_progress_bar=False)
-            rows[places] = self._unit(found)
+            return self._unit(found)
+
+        rows[order] = in_batches(order, batch, some, self._address.given, model.device)
         return rows
 
     def _unit(self, rows: torch.Tensor) -> Array:
@@ -175,6 +178,8 @@ def load(found: SentenceModel, device: torch.device, precision: str) -> Any:
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, precision)},
             )
+    except torch.OutOfMemoryError as error:
+        raise full(given, device) from error
     except Exception as error:  # whatever a broken file makes of it
         raise EncoderError(f"{given} cannot be loaded ({why(error)}): {AGAIN}") from error
     if set(model.modalities) - {"text", "message"}:

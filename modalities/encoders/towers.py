@@ -15,8 +15,8 @@ from .checkpoint import NEEDED, Checkpoint
 from .extras import extra
 from .families import Unusable, precision_for
 from .hub import AGAIN
-from .loading import load_model, load_tokenizer
-from .pictures import middle
+from .loading import full, in_batches, load_model, load_tokenizer
+from .pictures import middle, ready
 from .sounds import windows
 from .texts import Texts
 
@@ -44,7 +44,11 @@ class Towers:
             raise EncoderError(f"{checkpoint.address.given} {error}.") from error
         self._given = checkpoint.address.given
         self._batch = 16 if self.device.type == "cpu" else 64  # larger ones are no faster, and take memory
-        self._model = load_model(checkpoint, getattr(torch, self.precision)).to(self.device)
+        model = load_model(checkpoint, getattr(torch, self.precision))
+        try:
+            self._model = model.to(self.device)
+        except torch.OutOfMemoryError as error:
+            raise full(self._given, self.device) from error
         self.texts = Texts(load_tokenizer(checkpoint), self._family, checkpoint.tokens)
         self._said = checkpoint.preprocessing
         if self._family.kind == "audio":
@@ -69,34 +73,41 @@ class Towers:
         # Parts of like length go together, so that little is computed for padding.
         order = sorted(range(len(every)), key=lambda place: len(every[place]))
         rows = np.empty((len(every), self.dim), np.float32)
-        for start in range(0, len(order), 4 * self._batch):
-            places = order[start : start + 4 * self._batch]
+
+        def some(places: Sequence[int]) -> Array:
             padded = self.texts.padded([every[place] for place in places])
             inputs = {name: torch.from_numpy(one).to(self.device) for name, one in padded.items()}
             with torch.inference_mode():
-                rows[places] = self._unit(self._model.get_text_features(**inputs).pooler_output)
+                return self._unit(self._model.get_text_features(**inputs).pooler_output)
+
+        rows[order] = in_batches(order, 4 * self._batch, some, self._given, self.device)
         return means(rows, [len(of_one) for of_one in parts])
 
     def see(self, pictures: Sequence[NDArray[np.uint8]]) -> Array:
         """Embed pictures (height, width, 3): float32 (len(pictures), dim), unit rows, in order."""
         import torch
 
-        parts = []
-        for start in range(0, len(pictures), self._batch):
-            inputs = self.prepare(pictures[start : start + self._batch])
+        def some(given: Sequence[NDArray[np.uint8]]) -> Array:
+            inputs = self.prepare(given)
             inputs["pixel_values"] = inputs["pixel_values"].to(getattr(torch, self.precision))
             with torch.inference_mode():
-                parts.append(self._unit(self._model.get_image_features(**inputs).pooler_output))
-        return np.concatenate(parts)
+                return self._unit(self._model.get_image_features(**inputs).pooler_output)
+
+        return in_batches(pictures, self._batch, some, self._given, self.device)
 
     def prepare(self, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, torch.Tensor]:
         """What the network takes, on its device: `pixel_values` float32, and what else the family wants."""
+        import torch
+
         for one in pictures:
             if one.dtype != np.uint8 or one.ndim != 3 or one.shape[2] != 3 or not one.size:
                 raise TypeError(f"A picture is uint8 (height, width, 3), not {one.dtype} {one.shape}.")
         given = [middle(one) if self._crops else one for one in pictures]
-        sized = self._processor(given, input_data_format="channels_last", return_tensors="pt")
-        inputs = {name: value.to(self.device) for name, value in sized.items()}
+        if (cut := ready(given, self._said)) is not None:
+            inputs = {"pixel_values": torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2).contiguous()}
+        else:
+            sized = self._processor(given, input_data_format="channels_last", return_tensors="pt")
+            inputs = {name: value.to(self.device) for name, value in sized.items()}
         values = inputs["pixel_values"]  # (n, 3, height, width), or (n, patches, height * width * 3)
         planes = values.ndim == 4
         scale, shift = (one.view(3, 1, 1) if planes else one.repeat(values.shape[-1] // 3) for one in self._colours)
@@ -107,13 +118,16 @@ class Towers:
         import torch
 
         parts = [windows(sound, self._said) for sound in sounds]
-        every, rows = [window for of_one in parts for window in of_one], []
-        for start in range(0, len(every), self._batch):
-            inputs = self.listen(every[start : start + self._batch])
+
+        def some(given: Sequence[Array]) -> Array:
+            inputs = self.listen(given)
             inputs["input_features"] = inputs["input_features"].to(getattr(torch, self.precision))
             with torch.inference_mode():
-                rows.append(self._unit(self._model.get_audio_features(**inputs).pooler_output))
-        return means(np.concatenate(rows), [len(of_one) for of_one in parts])
+                return self._unit(self._model.get_audio_features(**inputs).pooler_output)
+
+        every = [window for of_one in parts for window in of_one]
+        rows = in_batches(every, self._batch, some, self._given, self.device)
+        return means(rows, [len(of_one) for of_one in parts])
 
     def listen(self, sounds: Sequence[Array]) -> dict[str, torch.Tensor]:
         """What the network takes of windows, on its device: `input_features` float32, and that none `is_longer`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_checkpoints import tiny
 
 from seehear import Library, ModelSet
 from seehear.check import read
@@ -103,3 +104,12 @@ def test_start_is_light_and_split_into_steps(tmp_path: Path, pictures: Path) -> 
     assert 0 < number("import seehear: # s", text) < number("seehear search: # s", text)
     assert number("import chromadb +# s", text) > 0
     assert 0.2 < number("steps over the whole: #", text) < 5
+
+
+@pytest.mark.slow
+def test_a_device_is_compared_with_the_cpu(tmp_path: Path) -> None:
+    checkpoint = tiny("clip", tmp_path / "tiny")
+    text = printed(
+        "measure_cuda.py", "--checkpoint", checkpoint, "--device", "cpu", "--files", "40", "--batches", "8", "16"
+    )
+    assert number(r"\nadd\s+#", text) > 0

@@ -24,6 +24,7 @@ from seehear.errors import EncoderError, MissingExtra
 from seehear.media import Limits, open_source
 from seehear.modalities.encoders import families as rows_of_data
 from seehear.modalities.encoders.dual import Dual
+from seehear.modalities.encoders.pictures import ready
 from seehear.picture import read_picture
 from seehear.testing import EncoderContract
 from seehear.types import Content, Needs, Picture, Text
@@ -339,6 +340,24 @@ class TestPictures:
             seen = real.numpy() if name == "pixel_values" and values.ndim == 3 else slice(None)
             assert np.abs(found[seen] - values[0].numpy()[seen]).max() < 1e-5, name
 
+    @pytest.mark.parametrize("size", [(224, 224), (298, 224), (224, 301), (297, 225), (100, 224), (1792, 224)])
+    def test_what_is_decoded_to_size_is_cut_as_transformers_does(
+        self, family: str, sized: Dual, size: tuple[int, int]
+    ) -> None:
+        towers, pixels = sized._loaded(), np.asarray(drawn(*size))
+        given = {"input_data_format": "channels_last", "return_tensors": "pt"}
+        expected = towers._processor([pixels], **given)["pixel_values"]
+        if (cut := ready([pixels], towers._said)) is not None:
+            np.testing.assert_array_equal(cut.transpose(0, 3, 1, 2), expected.numpy())
+        fits = {"clip": min(size) == 224, "siglip": size == (224, 224), "siglip2": False}
+        assert (cut is not None) is fits[family]
+
+    def test_one_that_is_too_small_does_not_change_the_others(self, sized: Dual) -> None:
+        given: list[Content] = [Picture(np.asarray(drawn(*size))) for size in ((224, 224), (90, 60), (298, 224))]
+        assert (
+            least(sized.embed(given, "document"), np.concatenate([sized.embed([p], "query") for p in given])) > 0.9999
+        )
+
     def test_what_a_checkpoint_says_of_its_pictures_is_done_and_told(self, made: Path, tmp_path: Path) -> None:
         folder = Path(shutil.copytree(made / "clip", tmp_path / "other"))
         change(folder / "preprocessor_config.json", image_mean=[0.5, 0.5, 0.5], size=96, crop_size=SIDE, resample=2)
@@ -438,6 +457,45 @@ class TestWhereItRuns:
         self, family: str, on_gpu: bool, bfloat16: bool, expected: str
     ) -> None:
         assert rows_of_data.precision_for(rows_of_data.FAMILIES[family], None, on_gpu, bfloat16) == expected
+
+    @pytest.mark.parametrize("room", [40, 5, 1, 0])
+    def test_batches_are_as_large_as_the_memory_of_the_device(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    ) -> None:
+        import torch
+
+        encoder = Dual(made / "clip", device="cpu")
+        given: list[Content] = [*(Text("cat " * n) for n in range(70)), *(pictures() * 3)]
+        expected, model = encoder.embed(given, "document"), encoder._loaded()._model
+
+        def small(real: Any) -> Any:
+            def run(**inputs: Any) -> Any:
+                if len(next(iter(inputs.values()))) > room:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+                return real(**inputs)
+
+            return run
+
+        for name in ("get_text_features", "get_image_features"):
+            monkeypatch.setattr(model, name, small(getattr(model, name)))
+        if room:
+            assert least(encoder.embed(given, "document"), expected) >= 0.99999
+        else:
+            with pytest.raises(EncoderError, match=r"cpu has no memory left for .*clip.*SEEHEAR_DEVICE"):
+                encoder.embed(given, "document")
+
+    def test_a_model_that_does_not_fit_into_memory_is_an_error(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import torch
+        from transformers import CLIPModel
+
+        def full(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+        monkeypatch.setattr(CLIPModel, "to", full)
+        with pytest.raises(EncoderError, match=r"no memory left for .*clip.*SEEHEAR_DEVICE"):
+            Dual(made / "clip", device="cpu").embed([Text("a")], "query")
 
     def test_an_overflow_is_an_error_and_not_a_vector(self, made: Path, tmp_path: Path) -> None:
         folder = Path(shutil.copytree(made / "clip", tmp_path / "large"))

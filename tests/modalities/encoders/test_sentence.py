@@ -153,6 +153,40 @@ class TestVectors:
         assert float((rows * loaded.embed([Text(text) for text in TEXTS], "query")).sum(1).min()) > 0.98
         broken(words, "'double' is no precision", precision="double")
 
+    @pytest.mark.parametrize("room", [3, 1, 0])
+    def test_batches_are_as_large_as_the_memory_of_the_device(
+        self, words: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    ) -> None:
+        import torch
+
+        encoder, given = Sentence(words, device="cpu"), [Text(f"{number} cats" * number) for number in range(1, 40)]
+        expected, model = encoder.embed(given, "document"), encoder._loaded()
+        real = model.encode_document
+
+        def small(texts: list[str], **options: Any) -> Any:
+            if len(texts) > room:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+            return real(texts, **options)
+
+        monkeypatch.setattr(model, "encode_document", small)
+        if room:
+            np.testing.assert_allclose(encoder.embed(given, "document"), expected, atol=1e-5)
+        else:
+            with pytest.raises(EncoderError, match=r"cpu has no memory left for .*words: .*SEEHEAR_DEVICE"):
+                encoder.embed(given, "document")
+
+    def test_a_model_that_does_not_fit_into_memory_is_an_error(
+        self, words: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        def full(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+        monkeypatch.setattr(SentenceTransformer, "to", full)
+        broken(words, "no memory left for .*words: ")
+
 
 class TestWords:
     @pytest.fixture
