@@ -13,7 +13,7 @@ import av
 from av.container import InputContainer
 from av.stream import Discard
 
-from seehear.errors import DamagedMedia, MediaTooLarge, SeehearError
+from seehear.errors import DamagedMedia, MediaTooLarge, SeehearError, UnsupportedMedia
 from seehear.media import AUDIO_TYPES, VIDEO_TYPES
 from seehear.types import Source
 
@@ -22,7 +22,9 @@ from seehear.types import Source
 def opened(source: Source) -> Iterator[InputContainer]:
     """The file as its own demuxer sees it; whatever goes wrong inside is a MediaError."""
     file = _File(source.file)
-    demuxer = AUDIO_TYPES.get(source.type) or VIDEO_TYPES[source.type]
+    demuxer = AUDIO_TYPES.get(source.type) or VIDEO_TYPES.get(source.type)
+    if demuxer is None:
+        raise UnsupportedMedia(f"it is no recording and no video but {source.type}")
     options = {"protocol_whitelist": "none"}
     try:
         with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:

@@ -7,17 +7,17 @@ import html
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from seehear.errors import InputError, MediaError, UnsupportedMedia
+from seehear.errors import InputError, MediaError, UnreadableMedia, UnsupportedMedia
 from seehear.media import Limits, open_source
-from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Scalar, Segment, Source
+from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Scalar, Segment, Source, Stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +33,11 @@ BRIEF = 2.0
 """Seconds below which a moment's times are shown with tenths."""
 HOW: dict[Channel, str] = {"visual": "seen", "sound": "heard", "speech": "said", "text": "read"}
 """What people call it to be found in a channel."""
+UNSEEN = frozenset(
+    [*map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0))]
+    + [chr(c) for low, high in ((0x180B, 0x1810), (0xFE00, 0xFE0F), (0xE0100, 0xE01F0)) for c in range(low, high)]
+)
+"""What Python calls printable and nobody sees: words can hide in it. The selector of emoji, U+FE0F, may stay."""
 FRAMES = 100
 """Most pictures that are taken from a moment at once."""
 
@@ -59,6 +64,8 @@ class Hit:
     """Of a moment of a video: a picture from it, as a small JPEG that was made when the file was added."""
     limits: Limits = field(default=Limits(), repr=False, compare=False)
     """What opening the file may cost: the library's."""
+    stamp: Stamp | None = field(default=None, repr=False, compare=False)
+    """What the file was when it was added; None for what is no file."""
     said: Callable[[float, float], Sequence[Segment]] | None = field(default=None, repr=False, compare=False)
     """Asks the library for what is said from one second to another; None for what has no time."""
 
@@ -167,8 +174,19 @@ class Hit:
         """What is pickled and copied: all but the way to the library."""
         return [None if one.name == "said" else getattr(self, one.name) for one in fields(self)]
 
-    def _opened(self) -> AbstractContextManager[Source]:
-        return open_source(Path(self.source), self.id, self.limits, hashed=False)
+    @contextmanager
+    def _opened(self) -> Iterator[Source]:
+        """The file, if it is still what it was: another picture must not be shown under this hit's name."""
+        path, changed = Path(self.source), True
+        with open_source(path, self.id, self.limits, hashed=False) as source:
+            if self.stamp is None or (source.size, source.mtime_ns) == self.stamp[:2]:
+                changed = False
+                yield source
+        if changed:
+            with open_source(path, self.id, self.limits) as source:
+                if self.stamp is not None and source.content != self.stamp[2]:
+                    raise UnreadableMedia("it has changed since it was added; add it again")
+                yield source
 
     def _moment(self, *modalities: Modality) -> tuple[float, float]:
         if self.modality not in modalities or self.start is None or self.end is None:
@@ -191,7 +209,7 @@ class Hits(list[Hit]):
     def to_openai(self, budget: Budget | None = None) -> list[dict[str, Any]]:
         """The content of a user's message to OpenAI: of each hit a line, and pictures within the budget.
 
-        The form is that of https://platform.openai.com/docs/guides/images-vision.
+        The form is that of Chat Completions: https://platform.openai.com/docs/guides/images-vision.
         """
         from seehear.blocks import blocks, to_openai
 
@@ -232,7 +250,7 @@ class Hits(list[Hit]):
 
 def shown(text: str) -> str:
     """Make untrusted text fit to be looked at: no control, direction or undecodable characters."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() and c not in UNSEEN else "\ufffd" for c in text)
 
 
 def quoted(text: str) -> str:
@@ -268,7 +286,7 @@ def _figure(hit: Hit) -> str:
                 f'style="height:{THUMBNAIL}px;max-width:320px;object-fit:cover">'
             )
         except MediaError as error:
-            image = f'<div style="{box}">{html.escape(str(error))}</div>'
+            image = f'<div style="{box}">{html.escape(shown(str(error)))}</div>'
     when = f" &middot; {hit.place}, {hit.how}" if hit.place else ""
     words = f"<br><i>{html.escape(quoted(hit.text))}</i>" if hit.thumbnail and hit.text else ""
     caption = f'<b>{hit.score:.3f}</b>{when}<br><span style="overflow-wrap:anywhere">{name}</span>{words}'

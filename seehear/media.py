@@ -165,7 +165,7 @@ def _text(head: bytes, name: str) -> str | None:
 
 @contextmanager
 def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) -> Iterator[Source]:
-    """Open, check, sniff and hash a file, and the transcript beside a recording; unless `hashed`, `content` is empty.
+    """Open, check, sniff and hash a file, and the transcript beside a recording; unless `hashed`, neither of the two.
 
     Raises MediaError, whose message does not repeat the file's name; warns MediaNote of a transcript that is no use.
     """
@@ -184,7 +184,7 @@ def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) ->
             digest = hashlib.file_digest(file, "sha256") if hashed else None
         except OSError as error:
             raise UnreadableMedia(f"it cannot be read: {error.strerror or error}") from error
-        subtitles = _transcript(beside) if kind in AUDIO_TYPES or kind in VIDEO_TYPES else None
+        subtitles = _transcript(beside) if hashed and (kind in AUDIO_TYPES or kind in VIDEO_TYPES) else None
         if subtitles and digest:
             digest = hashlib.sha256(digest.digest() + hashlib.sha256(subtitles[1]).digest() + subtitles[0].encode())
         size, changed = _stamp(status, beside)
@@ -200,7 +200,9 @@ def _open_regular(path: Path) -> BufferedReader:
     except PermissionError as error:
         raise UnreadableMedia("you may not read it; change its permissions, or run as a user who may") from error
     except (OSError, ValueError) as error:
-        raise UnreadableMedia(f"it cannot be opened: {error}") from error
+        raise UnreadableMedia(
+            f"it cannot be opened: {getattr(error, 'strerror', None) or 'its name is none'}"
+        ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableMedia("it is not a regular file")

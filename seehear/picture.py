@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge
+from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnsupportedMedia
 from seehear.media import PICTURE_TYPES, Limits
 from seehear.types import Needs, Picture, Source
 
@@ -66,6 +66,8 @@ def orientation(image: Image.Image) -> int:
 def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFile]:
     """A picture whose header is read and no pixel of it decoded; what goes wrong inside is a MediaError too."""
     source.file.seek(0)
+    if source.type not in PICTURE_TYPES:
+        raise UnsupportedMedia(f"it is no picture but {source.type}")
     with warnings.catch_warnings():
         # Pillow warns at a limit of its own; ours is checked below, before a pixel is decoded.
         warnings.simplefilter("ignore")
@@ -85,6 +87,8 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
             raise
         except MemoryError as error:
             raise MediaTooLarge("decoding it takes more memory than there is") from error
+        except UnidentifiedImageError as error:  # whose text names our file object
+            raise DamagedMedia("it is damaged or cut short (nothing can be made of its header)") from error
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
             raise DamagedMedia(f"it is damaged or cut short ({error or type(error).__name__})") from error
 

@@ -12,6 +12,8 @@ from seehear.types import Channel, Evidence, Segment
 
 ID = re.compile(r"([0-9a-f]{16})(?:#(t|char)=(\d{1,9}(?:\.\d{1,6})?),(\d{1,9}(?:\.\d{1,6})?))?", re.ASCII)
 """A file's name (`seehear.types.source_name`), and a place in it: seconds, or characters of a text."""
+SHOWN = 20
+"""Segments that are its evidence, at most: a whole file has thousands."""
 ORDER: tuple[Channel, ...] = ("visual", "speech", "text", "sound")
 """What stands for a place first."""
 
@@ -38,16 +40,25 @@ def recalled(ledger: Ledger, id: str, channels: Collection[Channel] | None = Non
         raise InputError("Nothing that may be asked for here has that id.")
     middle = ((start or 0.0) + (end or 0.0)) / 2
     ordered = sorted(inside, key=lambda s: (ORDER.index(s.channel), abs(_middle(s) - middle)))
+    text, low, high = _text(inside), float(written[3] or 0), float(written[4] or 0)
+    if written[2] == "t":
+        id = f"{written[1]}#t={start:.3f},{end:.3f}"  # noqa: A001
+    elif written[2] == "char":
+        begin, last = inside[0].offset or 0, max(_stop(segment) for segment in inside)
+        text = text[max(0, int(low) - begin) : int(high) - begin]
+        id = f"{written[1]}#char={int(low)},{min(int(high), last)}"  # noqa: A001
     return Hit(
-        id=f"{written[1]}#t={start:.3f},{end:.3f}" if written[2] == "t" else id,
+        id=id,
         source=every[0][1],
         modality=first.modality,
         start=start,
         end=end,
         score=0.0,
-        text=_text(inside),
+        text=text,
         metadata=first.metadata,
-        evidence=tuple(Evidence(s.id, s.channel, "", 0, 0.0, 0.0, s.start, s.end, s.text, s.words) for s in ordered),
+        evidence=tuple(
+            Evidence(s.id, s.channel, "", 0, 0.0, 0.0, s.start, s.end, s.text, s.words) for s in ordered[:SHOWN]
+        ),
     )
 
 
@@ -72,6 +83,7 @@ def _text(segments: Sequence[Segment]) -> str:
         return " ".join(dict.fromkeys(segment.text for segment in segments if segment.text))
     text, end = "", segments[0].offset
     for segment in segments:
+        text += " " * ((segment.offset or 0) - end)  # what stood between them was space
         text += segment.text[max(0, end - (segment.offset or 0)) :]
         end = max(end, _stop(segment))
     return text

@@ -130,7 +130,8 @@ class Retriever:
         modalities = tuple(one for one in self.modalities if asked.modalities is None or one in asked.modalities)
         if condition := filters(asked):
             self.ledger.selection.check(condition)
-        return self.ledger.scenes.listed(containing, modalities, condition, first, most)
+        channels = sorted(asked.channels or {route.channel for route in self.encoders})
+        return self.ledger.scenes.listed(containing, modalities, channels, condition, first, most)
 
     @property
     def bounds(self) -> Query:
@@ -277,15 +278,7 @@ class Retriever:
         return [match for match in matches if match.id in published]
 
     def _shown(self, hit: Hit) -> Hit:
-        """A hit that can open its file, and a moment that can show itself later, and ask while the library is open."""
-        limits = self.asked.limits
-        if hit.start is None or hit.modality not in TIMED:
-            return replace(hit, limits=limits)
-        scenes = self.ledger.scenes
-        key = scenes.key(hit.id.partition("#")[0]) or ""
-        seen = next((one.start for one in hit.evidence if one.channel == "visual" and one.start is not None), hit.start)
-        thumbnail = scenes.thumbnail(key, seen) if hit.modality == "video" else b""
-        return replace(hit, limits=limits, thumbnail=thumbnail, said=lambda start, end: scenes.said(key, start, end))
+        return self.ledger.scenes.tied(hit, self.asked.limits, speech="speech" in (self.bounds.channels or {"speech"}))
 
     def resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
         """The rows of a ranked list, with the segments that they stand for."""
@@ -296,8 +289,10 @@ class Retriever:
 
 def _same(one: Hit, other: Hit) -> bool:
     """Whether a hit is the other, or has something of it."""
-    if one.id.partition("#")[0] != other.id.partition("#")[0] or one.modality not in TIMED:
-        return one.id == other.id
+    if one.id.partition("#")[0] != other.id.partition("#")[0]:
+        return False
+    if one.modality not in TIMED:
+        return "#" not in other.id or one.id == other.id
     return (one.start or 0.0) < (other.end or 0.0) and (one.end or 0.0) > (other.start or 0.0)
 
 

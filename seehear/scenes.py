@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from seehear.database import Database
-from seehear.records import segment_of
-from seehear.types import Modality, Segment
+from seehear.hits import Hit
+from seehear.media import Limits
+from seehear.records import PASSAGES, segment_of
+from seehear.types import Channel, Modality, Segment, Stamp
 from seehear.where import Condition
 
 
@@ -33,26 +37,60 @@ class Scenes:
         rows = self._file.all("SELECT key FROM sources WHERE name = ?", (name,))
         return str(rows[0][0]) if rows else None
 
+    def stamp(self, key: str) -> Stamp | None:
+        """What a file was when it was read; None for a passage that is no file."""
+        rows = self._file.all(
+            "SELECT size, mtime_ns, content FROM sources WHERE key = ? AND root != ?", (key, PASSAGES)
+        )
+        return rows[0] if rows else None  # type: ignore[return-value]
+
     def ids(self, key: str) -> list[str]:
         """Ids of all segments of a file, in the order of time, then of place."""
         rows = self._file.all("SELECT id FROM segments WHERE source = ? ORDER BY start, place, ordinal", (key,))
         return [str(name) for (name,) in rows]
 
     def listed(
-        self, containing: str, modalities: tuple[Modality, ...], condition: Condition | None, first: int, most: int
+        self,
+        containing: str,
+        modalities: Sequence[Modality],
+        channels: Sequence[Channel],
+        condition: Condition | None,
+        first: int,
+        most: int,
     ) -> tuple[list[Listed], int]:
-        """Files whose key contains a text (in whatever case), by key, from the `first` on; and how many there are."""
-        marks = ", ".join("?" * len(modalities))
+        """Files with something in some channels whose key contains a text (in whatever case, of ASCII letters).
+
+        By key, from the `first` on; and how many there are.
+        """
+        kinds, parts = (", ".join("?" * len(one)) for one in (modalities, channels))
         passing = condition.sql if condition else "TRUE"
         rest = (
-            f"FROM sources WHERE instr(lower(key), lower(?)) AND modality IN ({marks}) "  # noqa: S608 - ours
-            f"AND EXISTS (SELECT 1 FROM segments WHERE segments.source = sources.key AND {passing})"
+            f"FROM sources WHERE instr(lower(key), lower(?)) AND modality IN ({kinds}) "  # noqa: S608 - ours
+            f"AND EXISTS (SELECT 1 FROM segments WHERE segments.source = sources.key "
+            f"AND channel IN ({parts}) AND {passing})"
         )
-        values = (containing, *modalities, *(condition.values if condition else ()))
+        values = (containing, *modalities, *channels, *(condition.values if condition else ()))
         told = "SELECT name, key, modality, (SELECT max(stop) FROM segments WHERE source = key) "
         rows = self._file.all(f"{told} {rest} ORDER BY key LIMIT ? OFFSET ?", (*values, most, first))
         ((total,),) = self._file.all(f"SELECT count(*) {rest}", values)
         return [Listed(*row) for row in rows], int(str(total))  # type: ignore[arg-type]
+
+    def tied(self, hit: Hit, limits: Limits, *, speech: bool) -> Hit:
+        """A hit that can open its file, and a moment that can show itself later, and ask while the library is open.
+
+        Unless `speech` may be told, it says nothing of what is said around it.
+        """
+        key = self.key(hit.id.partition("#")[0]) or ""
+        hit = replace(hit, limits=limits, stamp=self.stamp(key))
+        if hit.start is None or hit.end is None:
+            return hit
+        seen = next((one.start for one in hit.evidence if one.channel == "visual" and one.start is not None), hit.start)
+        thumbnail = self.thumbnail(key, seen) if hit.modality == "video" else b""
+        if not speech:
+            return replace(hit, thumbnail=thumbnail)
+        # Found were some of its sentences; left out of a quotation, the others would change what it says.
+        text = " ".join(one.text for one in self.said(key, hit.start, hit.end)) if hit.text else ""
+        return replace(hit, thumbnail=thumbnail, text=text or hit.text, said=partial(self.said, key))
 
     def thumbnail(self, key: str, at: float) -> bytes:
         """The picture that is on screen at a time, in seconds, as a small JPEG; empty where there is none.

@@ -41,7 +41,7 @@ class Together:
         with self._guard:
             self._waiting.append(mine)
         with self._turn:
-            if not mine.done:  # else somebody took it along
+            while not mine.done:  # unless somebody took it along
                 self._embed(self._taken())
         if mine.error is not None:
             raise mine.error
@@ -68,7 +68,8 @@ class Together:
                 for one in questions:  # the fault of one is not that of the others
                     self._embed([one])
                 return
-            questions[0].error = error
+            for one in questions:
+                one.error = error
             rows = np.empty((0, 0), np.float32)
         start = 0
         for one in questions:

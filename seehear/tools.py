@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seehear.blocks import NAMED, WARNING, Block, Budget, Purse, View, Words, blocks, described, told
-from seehear.errors import InputError, MediaError
+from seehear.errors import InputError, MediaError, QueryError
 from seehear.hits import HOW, Hit, Hits, clock, shown
 from seehear.query import TEXT_MAX
 from seehear.retrieve import Retriever
@@ -83,7 +84,7 @@ class Similar(_Arguments):
 class Sources(_Arguments):
     """Which files to list."""
 
-    containing: str = Field("", max_length=NAMED, description="only files whose name contains this")
+    containing: str = Field("", max_length=NAMED, description="only files whose folder or name contains this")
     modalities: list[Modality] = Field([], description="only files of these kinds; empty for all")
     first: int = Field(0, ge=0, le=10**9, description="how many files to pass over, to read on in a long list")
 
@@ -101,7 +102,8 @@ TOOLS = (
     Tool(
         "search",
         "Search pictures, sounds, speech, moments of videos and texts. Answers are numbered, best first, each with the "
-        "file's name, the time in it, what is said there, an id, and a picture. Cite the name and the time.",
+        "file's name, the time in it, a score (0 to 1; near 0, nothing here matches), what is said there, an id, and a "
+        "picture. Cite the name and the time.",
         Search,
     ),
     Tool("look", "Look closer at a hit: its picture, or several from a moment of a video and around it.", Look),
@@ -135,10 +137,12 @@ class Toolbox:
         """
         tool = next((tool for tool in TOOLS if tool.name == name), None)
         if tool is None:
-            return _wrong(f"There is no tool {told(name, NAMED)}. There are {', '.join(tool.name for tool in TOOLS)}.")
+            return _wrong(
+                f"There is no tool {told(str(name), NAMED)}. There are {', '.join(tool.name for tool in TOOLS)}."
+            )
         run: Callable[..., Told] = getattr(self, f"_{tool.name}")
         try:
-            given = tool.arguments.model_validate(dict(arguments))
+            given = tool.arguments.model_validate(arguments)
             return run(given, picture) if tool.name == "search" else run(given)
         except ValidationError as error:
             return Told([Words(explained(error))], wrong=True)
@@ -155,8 +159,15 @@ class Toolbox:
         if not given.with_picture and not given.words.strip():
             raise InputError("The question is empty. Say in words what to find.")
         query = Query(given.words or None, picture if given.with_picture else None)
-        hits = self.retriever.retrieve(query, given.k, **self._narrowed(given))
-        return Told(blocks(hits, self.budget), hits)
+        try:
+            hits = self.retriever.retrieve(query, given.k, **self._narrowed(given))
+        except QueryError as error:
+            if given.with_picture and isinstance(
+                picture, PathLike
+            ):  # the application's path is not the model's business
+                raise InputError(str(error).replace(fspath(picture), "The picture")) from error
+            raise
+        return Told(blocks(hits, self._shown), hits)
 
     def _look(self, given: Look) -> Told:
         hit = self._seen(given.id, "visual")
@@ -170,7 +181,9 @@ class Toolbox:
         views = purse.views(lambda side: wider.frames(frames, side))
         found: list[Block] = [Words(WARNING), Words(described(wider))]
         for time, view in zip(wider.times(frames), views, strict=False):
-            found += [Words(f"at {clock(time, 1)}:"), view] if isinstance(view, View) else [view]
+            found += [Words(f"at {clock(time, 1)}:"), view] if isinstance(view, View) else [view, *purse.kept(wider)]
+        if not views:
+            found.append(Words("(No pictures can be shown here.)"))
         return Told(found, Hits([wider]))
 
     def _read(self, given: Read) -> Told:
@@ -178,23 +191,37 @@ class Toolbox:
         if hit.modality == "image":
             raise InputError("That hit is a picture: nothing is read or said in it. Use look.")
         if hit.modality == "text":
-            return self._read_text(hit)
-        wider = self._wider(hit, given.before, given.after)
+            return self._read_text(given.id)
+        wider = self._wider(self._seen(given.id, "speech"), given.before, given.after)
         said = wider.said(wider.start or 0.0, wider.end or 0.0) if wider.said else ()
-        lines = [f"{clock(one.start or 0.0)} {told(one.text)}" for one in said]
-        head = described(replace(wider, text=""))
-        return Told([Words(WARNING), Words("\n".join([head, *_capped(lines)]))], Hits([wider]))
+        lines = [described(replace(wider, text=""))]
+        for one in said:
+            lines.append(f"{clock(one.start or 0.0)} {told(one.text)}")
+            if sum(map(len, lines)) > READ:
+                rest = f"#t={one.end or 0.0:.3f},{wider.end or 0.0:.3f}"
+                lines.append(f"It goes on at id {hit.id.partition('#')[0]}{rest} (before=0, after=0).")
+                break
+        if not said:
+            lines.append("Nothing is said there.")
+        return Told([Words(WARNING), Words("\n".join(lines))], Hits([wider]))
 
-    def _read_text(self, hit: Hit) -> Told:
-        """A passage with what is around it; of a whole text the beginning."""
-        name, _, place = hit.id.partition("#char=")
-        low, high = (int(float(number)) for number in (place or f"0,{READ}").split(","))
-        around = READ // 4 if place else 0
-        wider = self.retriever.hit(f"{name}#char={max(0, low - around)},{high + around}")
-        text = f"{described(replace(wider, text=''))}; read: {told(wider.text, READ)}"
-        if len(wider.text) > READ:
-            text += f"\nIt goes on at id {name}#char={READ},{2 * READ}."
-        return Told([Words(WARNING), Words(text)], Hits([wider]))
+    def _read_text(self, id: str) -> Told:  # noqa: A002
+        """A passage with what is around it; of a long stretch what fits, and where it goes on."""
+        name, _, place = id.partition("#char=")
+        low, high = (int(number) for number in place.split(",")) if place else (0, READ)
+        around = READ // 4 if place and high - low < READ // 2 else 0
+        low, high = max(0, low - around), min(high + around, max(0, low - around) + READ)
+        wider = self.retriever.hit(f"{name}#char={low},{high + 1}")  # one more, to see whether there is any
+        ends = int(wider.id.rpartition(",")[2]) <= high
+        text = f"{described(replace(wider, text=''))}; read: {told(wider.text[: high - low], READ)}"
+        more = "" if ends or around else f"\nIt goes on at id {name}#char={high},{high + READ}."
+        return Told([Words(WARNING), Words(text + more)], Hits([wider]))
+
+    @property
+    def _shown(self) -> Budget:
+        """The budget; without pictures where what is seen may not be asked for."""
+        channels = self.retriever.bounds.channels
+        return self.budget if channels is None or "visual" in channels else replace(self.budget, pictures=0)
 
     def _seen(self, id: str, *channels: Channel) -> Hit:  # noqa: A002
         """A hit of which a tool may tell what is in some channels."""
@@ -210,25 +237,32 @@ class Toolbox:
 
     def _similar(self, given: Similar) -> Told:
         hits = self.retriever.similar(given.id, given.k)
-        return Told(blocks(hits, self.budget), hits)
+        return Told(blocks(hits, self._shown), hits)
 
     def _sources(self, given: Sources) -> Told:
         files, total = self.retriever.sources(given.containing, given.first, PAGE, **self._narrowed(given))
         lines = [
-            f"{file.modality} {told(file.key, NAMED)}, {f'{clock(file.seconds)} long, ' if file.seconds else ''}"
-            f"id {file.name}"
+            f"{file.modality} {told(file.key[-NAMED:], NAMED)}, "
+            f"{f'{clock(file.seconds)} long, ' if file.seconds else ''}id {file.name}"
             for file in files
         ]
         last = given.first + len(files)
         more = f" The list goes on: first={last}." if last < total else ""
-        head = f"{given.first + 1} to {last} of {total} files.{more}" if files else f"No files; {total} in all."
+        head = (
+            f"{given.first + 1} to {last} of {total} files.{more}"
+            if files
+            else f"No such files{f' from {given.first} on; {total} in all' if total else ''}."
+        )
         return Told([Words(WARNING), Words("\n".join([head, *lines]))])
 
     def _narrowed(self, given: Search | Sources) -> dict[str, Any]:
         """What a model asks for beside words: it may narrow what the application has set, and never widen it."""
         fields: dict[str, Any] = {}
+        bounds = self.retriever.bounds
+        dates = bounds.after or bounds.before  # one of them fixed, the other could turn the day round
         for name in ("modalities", "channels", "after", "before"):
-            asked, fixed = getattr(given, name, None), getattr(self.retriever.bounds, name)
+            asked = getattr(given, name, None)
+            fixed = dates if name in ("after", "before") else getattr(bounds, name)
             if not asked:
                 continue
             if fixed is None:
@@ -246,18 +280,6 @@ def explained(error: ValidationError) -> str:
     """Arguments that make no sense, in a sentence that a model can act upon."""
     parts = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()]
     return _cut(f"{'; '.join(parts)}. Mend the arguments and call again.")
-
-
-def _capped(lines: list[str]) -> list[str]:
-    """As many lines as may be told at once."""
-    if not lines:
-        return ["Nothing is said there."]
-    kept: list[str] = []
-    for line in lines:
-        if sum(map(len, kept)) + len(line) > READ:
-            return [*kept, f"It goes on at {line.split(' ', 1)[0]}."]
-        kept.append(line)
-    return kept
 
 
 def _wrong(sentence: str) -> Told:

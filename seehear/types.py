@@ -108,6 +108,10 @@ class Source:
     """Of a recording with a transcript beside it: that file's suffix (`.srt`, `.vtt`, `.json`) and its bytes."""
 
 
+Stamp = tuple[int, int, str]
+"""What a file was when it was read: its `size`, `mtime_ns` and `content`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word that was said, and when: seconds from the start of the file."""

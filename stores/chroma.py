@@ -156,6 +156,8 @@ class ChromaStore:
             (self._folder / SEAL).write_text(json.dumps({"files": _listing(self._folder), "rows": rows}))
 
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
+        if self._closed:
+            raise LibraryError(f"{self._folder} is closed; open the library again.")
         if collection not in self._collections:
             name = self._prefix + _name(collection)
             with _explained(self._folder):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from films import film, plain, steady
 from PIL import Image
+from recordings import tone, write
 
 from seehear import Library, ModelSet
 from seehear.blocks import WARNING, Budget, View
@@ -151,7 +152,7 @@ def test_sources_lists_what_can_be_searched_page_by_page(box: Toolbox) -> None:
     assert "video “films/day.mp4”, 0:15 long, id " in told
     assert "1 to 1 of 1 files.\nimage “photos/more/white.png”" in text(box.call("sources", {"containing": "WHITE"}))
     assert "7 to 7 of 7 files" in text(box.call("sources", {"first": 6}))
-    assert "No files; 0 in all." in text(box.call("sources", {"containing": "%"}))
+    assert "No such files." in text(box.call("sources", {"containing": "%"}))
     last = told.splitlines()[-1].rsplit("id ", 1)[1]
     assert not box.call("read", {"id": last}).wrong
 
@@ -244,9 +245,117 @@ def test_a_bound_of_channels_holds_for_every_tool(library: Library) -> None:
 
 def test_a_bound_in_time_holds_for_the_list_of_files(library: Library) -> None:
     assert "1 to 1 of 1 files.\nvideo" in text(Toolbox(library.retriever(after="2024-05-01")).call("sources", {}))
-    assert "0 in all" in text(Toolbox(library.retriever(after="2024-06-01")).call("sources", {}))
-    assert "0 in all" in text(Toolbox(library.retriever(before="2020-01-01")).call("sources", {}))
+    assert "No such files" in text(Toolbox(library.retriever(after="2024-06-01")).call("sources", {}))
+    assert "No such files" in text(Toolbox(library.retriever(before="2020-01-01")).call("sources", {}))
     assert "No file here has the metadata" in text(Toolbox(library.retriever(where={"projct": 1})).call("sources", {}))
+
+
+def test_a_bound_on_one_end_of_the_day_is_not_turned_round(library: Library) -> None:
+    box = Toolbox(library.retriever(min_score=0, before="06:00"))
+    assert "after is fixed here" in text(box.call("search", {"words": "blue", "after": "19:00"}))
+    assert not box.call("search", {"words": "blue"}).hits
+
+
+def test_bounds_of_channels_hold_for_lists_transcripts_and_pictures(library: Library) -> None:
+    free = Toolbox(library.retriever(min_score=0))
+    (moment,) = free.call("search", {"words": "blue", "k": 1, "modalities": ["video"], "channels": ["visual"]}).hits
+    some = Toolbox(library.retriever(min_score=0, channels={"visual", "text"}))
+    assert "Only what is read or seen" in text(some.call("read", {"id": moment.id}))
+    assert all(hit.transcript() == "" for hit in some.call("search", {"words": "blue", "modalities": ["video"]}).hits)
+    heard = Toolbox(library.retriever(min_score=0, channels={"speech"}))
+    assert "of 1 files" in text(heard.call("sources", {}))
+    told = heard.call("search", {"words": "blue"})
+    assert told.hits
+    assert colours(told) == []
+
+
+def test_a_long_text_is_read_to_its_end(box: Toolbox, folder: Path) -> None:
+    whole = (folder / "texts" / "long.txt").read_text()
+    (hit,) = box.call("search", {"words": "Part 17", "k": 1, "modalities": ["text"]}).hits
+    here, read, calls = hit.id.partition("#")[0], "", 0
+    while here:
+        told = text(box.call("read", {"id": here}))
+        read += told.partition("read: \u201c")[2].partition("\u201d")[0]
+        here = told.partition("It goes on at id ")[2].rstrip(".")
+        calls += 1
+    assert calls == -(-len(whole.rstrip()) // READ)
+    assert "".join(read.split()) == "".join(whole.split())
+
+
+def test_a_long_talk_is_read_to_its_end(open_library: OpenLibrary, tmp_path: Path) -> None:
+    lines = [f"This is sentence number {n} of a talk that does not want to end." for n in range(400)]
+    sound = write(tmp_path / "talk.wav", tone(410, 8_000), rate=8_000)
+    times = [f"{n // 60:02}:{n % 60:02}" for n in range(400)]
+    cues = [f"{time}.000 --> {time}.900\n{line}\n\n" for time, line in zip(times, lines, strict=True)]
+    sound.with_suffix(".vtt").write_text("WEBVTT\n\n" + "".join(cues))
+    library = open_library(models=SET, transcriber=LoudnessTranscriber())
+    assert not library.add(sound).failed
+    box = Toolbox(library.retriever(min_score=0))
+    name = text(box.call("sources", {})).rpartition("id ")[2]
+    here, read, calls = name, "", 0
+    while here:
+        told = text(box.call("read", {"id": here, "before": 0, "after": 0}))
+        read += told
+        here = told.partition("It goes on at id ")[2].partition(" ")[0]
+        calls += 1
+    assert 3 <= calls <= 8
+    assert [line for line in lines if line not in read] == []
+    assert len(box.call("read", {"id": name}).hits[0].evidence) <= 20
+
+
+def test_another_file_in_the_place_of_one_is_not_shown_for_it(box: Toolbox, folder: Path, tmp_path: Path) -> None:
+    (hit,) = box.call("search", {"words": "green", "k": 1, "modalities": ["image"]}).hits
+    path = Path(hit.source)
+    kept = path.read_bytes()
+    Image.new("RGB", (60, 50), "blue").save(path)
+    told = box.call("look", {"id": hit.id})
+    assert "it has changed since it was added" in text(told)
+    assert colours(told) == []
+    path.write_bytes(kept)  # the same bytes at another time are the same picture
+    assert colours(box.call("look", {"id": hit.id})) == ["green"]
+    path.unlink()
+    Image.new("RGB", (60, 50), "blue").save(tmp_path / "outside.png")
+    path.symlink_to(tmp_path / "outside.png")
+    assert colours(box.call("look", {"id": hit.id})) == []
+    path.unlink()
+    path.symlink_to(path)
+    loop = text(box.call("look", {"id": hit.id}))
+    assert "cannot be opened" in loop
+    assert str(folder) not in loop
+
+
+def test_a_film_that_became_a_picture_is_a_sentence_and_its_small_picture(box: Toolbox) -> None:
+    (moment,) = box.call("search", {"words": "blue", "k": 1, "modalities": ["video"], "channels": ["visual"]}).hits
+    Image.new("RGB", (60, 50), "red").save(moment.source, "JPEG")
+    told = box.call("look", {"id": moment.id})
+    assert "cannot be shown" in text(told)
+    assert colours(told) == ["blue"]
+
+
+def test_what_is_said_is_quoted_whole(library: Library) -> None:
+    (hit,) = library.retrieve("It turns blue now.", k=1, modalities={"video"}, channels={"speech"}, min_score=0)
+    assert hit.text == "It turns blue now."
+    wide = library.retriever().hit(f"{hit.id.partition('#')[0]}#t=0.000,15.000")
+    assert wide.text == "It begins. It turns blue now. And white."
+
+
+def test_without_room_for_pictures_a_look_says_so(library: Library) -> None:
+    (moment,) = library.retrieve("blue", k=1, modalities={"video"}, min_score=0)
+    told = Toolbox(library.retriever(), Budget(pictures=0)).call("look", {"id": moment.id})
+    assert "(No pictures can be shown here.)" in text(told)
+
+
+def test_arguments_that_are_no_mapping_get_a_sentence(box: Toolbox) -> None:
+    for arguments in (None, [1], "abc", 7):
+        assert box.call("search", arguments).wrong  # type: ignore[arg-type]
+    assert box.call(None, {}).wrong  # type: ignore[arg-type]
+
+
+def test_a_path_of_the_application_is_not_told_to_the_model(box: Toolbox, tmp_path: Path) -> None:
+    told = box.call("search", {"with_picture": True}, tmp_path / "secret" / "none.jpg")
+    assert told.wrong
+    assert "The picture cannot be the question" in text(told)
+    assert "secret" not in text(told)
 
 
 def test_a_file_that_is_gone_is_a_sentence_and_the_rest_is_shown(box: Toolbox, folder: Path) -> None:
@@ -267,7 +376,7 @@ def test_a_file_that_is_gone_is_a_sentence_and_the_rest_is_shown(box: Toolbox, f
 def test_an_empty_library_says_that_nothing_was_found(open_library: OpenLibrary) -> None:
     box = Toolbox(open_library().retriever())
     assert text(box.call("search", {"words": "red"})) == "Nothing was found."
-    assert "No files; 0 in all." in text(box.call("sources", {}))
+    assert "No such files." in text(box.call("sources", {}))
 
 
 def test_what_the_application_must_mend_is_raised(library: Library, box: Toolbox) -> None:
