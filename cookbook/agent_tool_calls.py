@@ -5,12 +5,15 @@
     SEEHEAR_CHAT_MODEL=openai:MODEL python cookbook/agent_tool_calls.py
 
 Without SEEHEAR_CHAT_MODEL a scripted model calls and answers, from what it is shown (`scripted.py`).
+
+It needs `pip install ".[mini,video,langchain,llama-index]" langchain scikit-image`; a real model also its own package.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +22,14 @@ from typing import Any
 
 import scripted_langchain
 import scripted_llama_index
-from demo import photographs, recordings
+from demo import photographs, recordings, take_in
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from llama_index.core.agent.workflow import FunctionAgent, ToolCall
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 
 from seehear import Library
+from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearToolkit
 from seehear.integrations.llama_index import SeehearToolSpec
 
@@ -55,7 +59,7 @@ def langchain_agent(library: Library, question: str, picture: bytes | None = Non
     agent: Any = create_agent(scripted_langchain.chat_model(), tools, system_prompt=SYSTEM)
     content: list[Any] = [{"type": "text", "text": question}]
     if picture:
-        content.append({"type": "image", "base64": ImageBlock(image=picture).image.decode(), "mime_type": "image/jpeg"})
+        content.append({"type": "image", "base64": base64.b64encode(picture).decode(), "mime_type": "image/jpeg"})
     messages = agent.invoke({"messages": [HumanMessage(content_blocks=content)]})["messages"]
     calls = [(call["name"], call["args"]) for one in messages if isinstance(one, AIMessage) for call in one.tool_calls]
     return Run(calls, messages[-1].text)
@@ -85,7 +89,7 @@ def main() -> None:
     parser.add_argument("--media", type=Path, help="a folder of your own")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder, "library")) as library:
-        library.add([given.media] if given.media else [*photographs(), *recordings()])
+        take_in(library, [given.media] if given.media else [*photographs(), *recordings()])
         for question in given.questions:
             print(question)
             for framework, ask in AGENTS.items():
@@ -99,4 +103,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SeehearError, OSError, ImportError, ValueError) as error:
+        raise SystemExit(f"{error}") from error

@@ -12,6 +12,7 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -62,6 +63,15 @@ def recordings() -> list[Path]:
     if missing := [path for path in found if not path.exists()]:
         raise SystemExit(f"{missing[0]} is missing; `make demo` installs it.")
     return found
+
+
+def take_in(library: Library, paths: Sequence[Path]) -> None:
+    """Add, and say what could not be read; ends the script where there is nothing to ask about."""
+    report = library.add(paths)
+    for problem in (*report.failed, *report.partial):
+        print(f"{problem.path}: {problem.reason}", file=sys.stderr)
+    if not library.info()["files"]:
+        raise SystemExit("There is nothing to ask about.")
 
 
 def told(hit: Hit) -> str:

@@ -5,6 +5,8 @@
     SEEHEAR_CHAT_MODEL=anthropic:MODEL python cookbook/ground_answers_with_images.py
 
 Without SEEHEAR_CHAT_MODEL a scripted model answers, from the pixels that it is shown (`scripted.py`).
+
+It needs `pip install ".[mini,video,langchain]" langchain scikit-image`; a real model also its own package.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from demo import photographs
+from demo import photographs, take_in
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from scripted_langchain import chat_model
 
 from seehear import Library
 from seehear.blocks import Budget
+from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearRetriever
 
 QUESTIONS = (
@@ -46,7 +49,7 @@ def main() -> None:
     parser.add_argument("--media", type=Path, help="a folder of your own pictures")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder, "library")) as library:
-        library.add([given.media] if given.media else photographs())
+        take_in(library, [given.media] if given.media else photographs())
         retriever = SeehearRetriever(library=library, k=3, modalities={"image"})
         for question in given.questions:
             said, sources = answer(question, retriever, chat_model())
@@ -54,4 +57,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SeehearError, OSError, ImportError, ValueError) as error:
+        raise SystemExit(f"{error}") from error

@@ -5,6 +5,8 @@
     SEEHEAR_CHAT_MODEL=openai:MODEL python cookbook/video_clip_lookup_for_qa.py
 
 Without SEEHEAR_CHAT_MODEL a scripted model answers, from what it is shown (`scripted.py`).
+
+It needs `pip install ".[mini,video,langchain]" langchain scikit-image`; a real model also its own package.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from demo import VIDEOS, recordings
+from demo import VIDEOS, recordings, take_in
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from scripted_langchain import chat_model
 
 from seehear import Hits, Library
+from seehear.calibration import MIN_SCORE
+from seehear.errors import SeehearError
 
 QUESTIONS = ("a man in a suit with a bow tie in a car", "a cyclist waiting for a car")
 SYSTEM = "Answer from the numbered moments only. Name the video and the time of each that you use."
@@ -26,7 +30,8 @@ SYSTEM = "Answer from the numbered moments only. Name the video and the time of 
 
 def answer(question: str, library: Library, model: BaseChatModel, k: int = 3) -> tuple[str, Hits]:
     """An answer, and the moments that it rests on."""
-    moments = library.retrieve(question, k=k, modalities={"video"}, per_source=2)
+    found = library.retrieve(question, k=k, modalities={"video"}, per_source=2)
+    moments = Hits(hit for hit in found if hit.score >= MIN_SCORE)  # below, nothing there matches
     asked = [{"type": "text", "text": question}, *moments.to_openai()]  # LangChain takes OpenAI's form for any model
     return model.invoke([SystemMessage(SYSTEM), HumanMessage(asked)]).text, moments
 
@@ -42,7 +47,9 @@ def main() -> None:
     given.out.mkdir(exist_ok=True, parents=True)
     films = [path for path in recordings() if path.name in {Path(video).name for video in VIDEOS}]
     with tempfile.TemporaryDirectory() as folder, Library.open(given.library or Path(folder, "library")) as library:
-        library.add([given.media] if given.media else films)
+        take_in(library, [given.media] if given.media else films)
+        if not library.retriever(modalities={"video"}).sources(most=1)[1]:
+            raise SystemExit("There is no video to look anything up in.")
         for number, question in enumerate(given.questions, 1):
             said, moments = answer(question, library, chat_model())
             print(f"{question}\n  {said}")
@@ -53,4 +60,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SeehearError, OSError, ImportError, ValueError) as error:
+        raise SystemExit(f"{error}") from error

@@ -2,6 +2,8 @@
 
 python cookbook/what_models_read.py                            # the demo's photographs, recordings and videos
 python cookbook/what_models_read.py --media ~/Pictures "in the rain"
+
+It needs `pip install ".[mini,video,langchain,llama-index]" langchain scikit-image`; a real model also its own package.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demo import photographs, recordings
+from demo import photographs, recordings, take_in
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.query_engine import RetrieverQueryEngine
 from PIL import Image
 from scripted_llama_index import ScriptedLLM
 
 from seehear import Budget, Library
+from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearRetriever
 from seehear.integrations.llama_index import SeehearRetriever as LlamaIndexRetriever
 
@@ -61,7 +64,7 @@ def main() -> None:
     parser.add_argument("--media", type=Path, help="a folder of your own")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder, "library")) as library:
-        library.add([given.media] if given.media else [*photographs(), *recordings()])
+        take_in(library, [given.media] if given.media else [*photographs(), *recordings()])
         library.add_texts(["The bell of the bicycle was mended in May."], ids=["note"])
         print("LlamaIndex: RetrieverQueryEngine.from_args(retriever, multimodal=True)")
         retriever = LlamaIndexRetriever(library, similarity_top_k=4)
@@ -77,4 +80,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SeehearError, OSError, ImportError, ValueError) as error:
+        raise SystemExit(f"{error}") from error

@@ -83,7 +83,10 @@ class HitNode(Node):
 
     @property
     def hash(self) -> str:
-        """Of the hit, however it was found: with the score in it, as the core has it, fused lists hold it twice."""
+        """Of the hit, however it was found: with the score in it, as the core has it, fused lists hold it twice.
+
+        What was written down and read again has the core's.
+        """
         return sha256(self.id_.encode()).hexdigest()
 
 
@@ -104,7 +107,7 @@ def to_query(asked: QueryBundle, *, words: bool = True, pictured: bool = True) -
         whole = asked.query
         return replace(whole, text=whole.text if words else None, image=whole.image if pictured else None)
     image = (asked.image_path or None) if pictured else None
-    if not words or asked.custom_embedding_strs is None:
+    if not words or not asked.custom_embedding_strs:
         return Query(asked.query_str if words else None, image)
     return Query(None, image, plus=[one for one in asked.custom_embedding_strs if one.strip()])
 
@@ -144,8 +147,10 @@ def to_clip(hit: Hit) -> bytes | Words:
 
 def to_passage(given: BaseNode) -> tuple[str, str, dict[str, Scalar]]:
     """The id, text and metadata of a node. Raises InputError that names one that is not text alone."""
+    if not isinstance(given, BaseNode):
+        raise InputError(f"A passage is a node of LlamaIndex, not {type(given).__name__}.")
     text = given.get_content(MetadataMode.NONE)
-    more = isinstance(given, (ImageNode, IndexNode)) or any(getattr(given, name, None) for name in MEDIA)
+    more = isinstance(given, (HitNode, ImageNode, IndexNode)) or any(getattr(given, name, None) for name in MEDIA)
     if more or not text.strip():
         what = "more than text: add its file with Library.add" if more else "empty"
         raise InputError(f"Node {given.node_id!r} ({type(given).__name__}) is {what}.")

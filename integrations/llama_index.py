@@ -62,6 +62,8 @@ class SeehearRetriever(MultiModalRetriever):
     nothing: source, modality, start, end (seconds), place, how, uri, score, and what the file and you said about it,
     which wins. `seehear.blocks.WARNING` belongs into the system prompt of the model that reads the nodes.
 
+    Pictures reach a model through engines with `multimodal=True`; older engines look for ImageNodes, and send none.
+
     Of a QueryBundle, `image_path` is asked with beside the words, and `custom_embedding_strs`, where there are any,
     instead of them. `embedding` is ignored: it is of another model than the library's, and other retrievers leave it
     in bundles that they were asked with. What a bundle cannot hold can be asked with a SeehearQuery, or a Query.
@@ -232,7 +234,10 @@ class SeehearToolSpec(BaseToolSpec):
         func_to_metadata_mapping: dict[str, ToolMetadata] | None = None,
     ) -> list[FunctionTool]:
         """The tools, or those of some names; a mapping may give them other metadata. Raises InputError for a name."""
-        names = [one if isinstance(one, str) else one[0] for one in spec_functions or self.spec_functions]
+        names = [
+            one if isinstance(one, str) else one[0]
+            for one in (self.spec_functions if spec_functions is None else spec_functions)
+        ]
         known = {tool.name: tool for tool in TOOLS}
         if unknown := [name for name in names if name not in known]:
             raise InputError(f"There is no tool {', '.join(unknown)}. There are {', '.join(known)}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -44,6 +45,8 @@ PLACE = "seehear://hit/"
 """What the URI of a hit starts with; its id follows, percent-encoded, so that its `#` is no fragment."""
 LONGEST = 1_000_000
 """Characters of a message. A question has 10,000 at most; a client's icons may come with its first message."""
+LONE = re.compile(r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""Half an emoji in JSON, as a model may cut it in two: the SDK would refuse the message, and never answer it."""
 LINKED = ("search", "similar")
 """Tools whose hits are new to the client."""
 LINKS_SINCE = "2025-06-18"
@@ -56,14 +59,16 @@ MIME = {"image": "image/jpeg", "video": "image/jpeg", "audio": "text/plain", "te
 log = logging.getLogger("seehear")
 
 
-def serve(retriever: Retriever, budget: Budget | None = None, *, links: bool = True) -> None:
-    """Serve over standard input and output until the input ends; blocks.
+def serve(
+    retriever: Retriever, budget: Budget | None = None, *, links: bool = True, pipes: tuple[int, int] = (0, 1)
+) -> None:
+    """Serve over two file descriptors, standard input and output by default, until the input ends; blocks.
 
     The retriever's settings bound what can be found. Raises KeyboardInterrupt when it is interrupted.
     """
     try:
-        asyncio.run(_serve(server(retriever, budget, links=links)))
-    except* BrokenPipeError:
+        asyncio.run(_serve(server(retriever, budget, links=links), *pipes))
+    except* (BrokenPipeError, anyio.BrokenResourceError):  # the second where it is interrupted amid requests
         log.info("the client is gone")
 
 
@@ -110,9 +115,10 @@ class _Answers:
         self, context: ServerRequestContext[Any, Any], asked: types.CallToolRequestParams
     ) -> types.CallToolResult:
         """Blocks and links. No structured content: several clients tell the model that instead of the pictures."""
-        found = await self._told(asked.name, asked.arguments or {})
         if not any(tool.name == asked.name for tool in TOOLS):
-            raise MCPError(types.INVALID_PARAMS, _joined(found.blocks))
+            known = ", ".join(tool.name for tool in TOOLS)
+            raise MCPError(types.INVALID_PARAMS, f"There is no tool {told(asked.name, NAMED)}. There are {known}.")
+        found = await self._told(asked.name, asked.arguments or {})
         content: list[types.ContentBlock] = [_content(block) for block in found.blocks]
         if self.links and asked.name in LINKED and is_version_at_least(context.protocol_version, LINKS_SINCE):
             content += [_link(hit) for hit in found.hits]
@@ -184,9 +190,10 @@ def _link(hit: Hit) -> types.ResourceLink:
     )
 
 
-async def _serve(served: Server[Any]) -> None:
-    given = _Input(os.fdopen(0, encoding="utf-8", errors="replace", closefd=False))
-    async with stdio_server(given) as (received, sent), anyio.create_task_group() as tasks:
+async def _serve(served: Server[Any], ours: int, theirs: int) -> None:
+    given = _Input(os.fdopen(ours, encoding="utf-8", errors="replace", newline="\n", closefd=False))
+    told = anyio.wrap_file(os.fdopen(theirs, "w", encoding="utf-8", closefd=False))
+    async with stdio_server(given, told) as (received, sent), anyio.create_task_group() as tasks:
         passing, passed = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         tasks.start_soon(_sift, received, passing, sent.send)
         await served.run(passed, sent, served.create_initialization_options())
@@ -208,7 +215,7 @@ async def _sift(
                 broken = not isinstance(item, ValidationError) or item.errors()[0]["type"] == "json_invalid"
                 wrong = types.ErrorData(
                     code=types.PARSE_ERROR if broken else types.INVALID_REQUEST,
-                    message=f"A line is one message of JSON-RPC 2.0, of {LONGEST:,} characters at most.",
+                    message=f"A line is one message of JSON-RPC 2.0 (no batch), of {LONGEST:,} characters at most.",
                 )
                 await answer(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=None, error=wrong)))
 
@@ -242,7 +249,7 @@ def _line(file: IO[str]) -> str:
         while (line := file.readline(LONGEST + 1)).isspace():
             pass
         if len(line) <= LONGEST:
-            return line
+            return LONE.sub(lambda found: found[1] or r"\ufffd", line)
         while line and not line.endswith("\n"):
             line = file.readline(LONGEST)
         return "too long"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,19 +52,31 @@ def _serve(given: argparse.Namespace) -> int:
     budget = Budget(**{name: value for name, value in most.items() if value is not None})
     bounds = {name: value for name, value in given.bounds(given).items() if value is not None}
     serve = load("mcp", "server")
+    pipes = _taken()
     with Library.open(given.library, create=False) as library:
         retriever = library.retriever(**bounds)
         files = retriever.sources(most=1)[1]
-        if bounds and not files:
+        if not files and bounds.keys() & {"modalities", "where", "after", "before"}:
             raise InputError(f"No file in {library.path} is what --modality, --where, --after and --before ask for.")
-        if sys.stdin.isatty():  # a client writes what it reads here into a log, as an error
+        if os.isatty(pipes[0]):  # a client writes what it reads here into a log, as an error
             print_lines([f"Serving {library.path} ({files} files) to an MCP client on this terminal."], error=True)
         _log()
         try:
-            serve(retriever, budget, links=not given.no_links)
+            serve(retriever, budget, links=not given.no_links, pipes=pipes)
         except KeyboardInterrupt:
             return STOPPED
     return 0
+
+
+def _taken() -> tuple[int, int]:
+    """The client's pipes, out of reach of whatever prints, of programs that we start, and of files that are opened."""
+    null = os.open(os.devnull, os.O_RDWR)
+    while null < 3:  # places that were closed would go to the next file
+        null = os.dup(null)
+    pipes = os.dup(0), os.dup(1)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    return pipes
 
 
 class _Clean(logging.Formatter):

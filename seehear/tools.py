@@ -208,7 +208,7 @@ class Toolbox:
     def _read_text(self, id: str) -> Told:  # noqa: A002
         """A passage with what is around it; of a long stretch what fits, and where it goes on."""
         name, _, place = id.partition("#char=")
-        low, high = (int(number) for number in place.split(",")) if place else (0, READ)
+        low, high = (int(float(number)) for number in place.split(",")) if place else (0, READ)
         around = READ // 4 if place and high - low < READ // 2 else 0
         low, high = max(0, low - around), min(high + around, max(0, low - around) + READ)
         wider = self.retriever.hit(f"{name}#char={low},{high + 1}")  # one more, to see whether there is any

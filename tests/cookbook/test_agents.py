@@ -59,6 +59,13 @@ def seen(open_library: Callable[..., Library], photos: Path, tmp_path: Path) -> 
     return library
 
 
+def in_the_dark(colour: tuple[int, int, int]) -> Image.Image:
+    """A picture of a colour, most of which is black."""
+    picture = Image.new("RGB", (40, 30))
+    picture.paste(colour, (0, 0, 18, 30))
+    return picture
+
+
 def test_an_answer_is_grounded_in_the_picture_and_another_picture_makes_another_answer(
     cookbook: Callable[[str], ModuleType], seen: Library, photos: Path
 ) -> None:
@@ -69,8 +76,10 @@ def test_an_answer_is_grounded_in_the_picture_and_another_picture_makes_another_
     said, sources = script.answer("What is green?", retriever, model)
     assert said == "\u201cgreen.png\u201d shows green."
     assert sources[0] == str(photos / "green.png")
-    Image.new("RGB", (40, 30), "blue").save(photos / "green.png")
-    assert script.answer("What is green?", retriever, model)[0] == "\u201cgreen.png\u201d shows blue."
+    in_the_dark(COLOURS["green"]).save(photos / "green.png")
+    assert "it has changed" in script.answer("What is green?", retriever, model)[0]
+    seen.add(photos)
+    assert script.answer("What is green?", retriever, model)[0] == "\u201cgreen.png\u201d shows black."
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
@@ -86,8 +95,10 @@ def test_an_agent_searches_looks_and_answers_from_the_frames(
     run = ask(seen, "like this", picture, min_score=0, modalities={"image"})
     assert run.calls[0] == ("search", {"words": "like this", "k": 5, "with_picture": True})
     assert run.answer == "\u201cwhite.png\u201d shows white."
-    Image.new("RGB", (40, 30), "red").save(photos / "more" / "white.png")
-    assert ask(seen, "white", min_score=0, modalities={"image"}).answer == "\u201cwhite.png\u201d shows red."
+    assert ask(seen, "red", min_score=0, modalities={"image"}).answer == "\u201cred.png\u201d shows red."
+    in_the_dark(COLOURS["red"]).save(photos / "red.png")
+    seen.add(photos)
+    assert ask(seen, "red", min_score=0, modalities={"image"}).answer == "\u201cred.png\u201d shows black."
 
 
 def test_an_agent_that_finds_nothing_says_so(cookbook: Callable[[str], ModuleType], library: Library) -> None:
@@ -146,3 +157,15 @@ def test_each_script_runs_as_its_first_lines_say(
     assert answer in done.stdout
     if script.startswith("video"):
         assert (tmp_path / "clips" / "1-1.mp4").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("script", ["ground_answers_with_images.py", "video_clip_lookup_for_qa.py"])
+def test_a_folder_with_nothing_of_use_is_a_sentence(tmp_path: Path, script: str) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"\xff\xd8\xff broken")
+    for media, told in (("nowhere", "there is no such file or folder"), ("broken", "nothing to ask about")):
+        command = [sys.executable, str(COOKBOOK / script), "--media", str(tmp_path / media), "red"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr

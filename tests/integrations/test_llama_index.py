@@ -412,7 +412,7 @@ def test_an_empty_library_finds_nothing(open_library: OpenLibrary) -> None:
     assert str(answer) == "Empty Response"
     spec = SeehearToolSpec(library)
     assert tool(spec, "search").call(words="red").content == "Nothing was found."
-    assert "No files; 0 in all." in tool(spec, "sources").call().content
+    assert "No such files." in tool(spec, "sources").call().content
 
 
 def test_a_closed_library_is_an_error(open_library: OpenLibrary, photos: Path) -> None:
@@ -554,6 +554,13 @@ def test_a_node_that_is_no_text_is_named_and_nothing_is_taken_in(
     with pytest.raises(InputError, match=f"Node 'bad'.*{said}"):
         SeehearRetriever(library).add_nodes([TextNode(text="good"), node])
     assert library.info()["files"] == 0
+
+
+def test_what_was_found_is_no_passage_to_add(mixed: Library) -> None:
+    found = SeehearRetriever(mixed, min_score=0).retrieve("red")
+    for wrong in (found, [one.node for one in found], ["words"], found[0].node):
+        with pytest.raises(InputError):
+            SeehearRetriever(mixed).add_nodes(wrong)
 
 
 def test_a_node_that_could_not_be_taken_in_is_an_error(

@@ -49,6 +49,12 @@ HOSTILE = b"a\x1b[2J<b>\xff\xe2\x80\xae](http:x).png"
 SAID = "1\n00:00:00,000 --> 00:00:03,000\nThe harbour bridge opens at noon.\n"
 
 
+@pytest.fixture(autouse=True)
+def _own_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process the pipes are the tests'."""
+    monkeypatch.setattr("seehear.serving._taken", lambda: (0, 1))
+
+
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media")
@@ -385,7 +391,6 @@ BROKEN = {
     b"\x00\xff\xfe": -32700,
     b"[" * 100_000: -32700,
     b'{"jsonrpc": "2.0", "id": ' + b"9" * 5_000 + b', "method": "ping"}': -32700,
-    b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}': -32700,
     b'{"jsonrpc": "2.0", "id": 1, "method": "ping"} {}': -32700,
     b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": "' + b"x" * LONGEST + b'"}}': -32700,
     b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}' + b" " * LONGEST: -32700,
@@ -522,8 +527,12 @@ def test_options_reach_the_server(copied: Path, monkeypatch: pytest.MonkeyPatch)
     command = ["serve", "--library", str(copied)]
     assert main(command) == 0
     assert main([*command, "--no-links", "--pictures", "2", "--pixels", "3", "--bytes", "4", "--channel", "text"]) == 0
-    assert given[1:3] == [Budget(), {"links": True}]
-    assert (given[3].settings, *given[4:]) == ({"channels": {"text"}}, Budget(2, 3, 4), {"links": False})
+    assert given[1:3] == [Budget(), {"links": True, "pipes": (0, 1)}]
+    assert (given[3].settings, *given[4:]) == (
+        {"channels": {"text"}},
+        Budget(2, 3, 4),
+        {"links": False, "pipes": (0, 1)},
+    )
 
 
 def test_without_standard_input_there_is_no_client(
@@ -586,6 +595,62 @@ def test_a_client_that_leaves_or_dies_ends_it_and_frees_the_library(copied: Path
         served.process.stdout.close()
         served.process.stdout = None
     assert served.end() == (0, "")
+    Library.open(copied, create=False).close()
+
+
+LOUD = """
+import os, subprocess
+print("IMPORTED")
+os.write(1, b"WRITTEN")
+from seehear.testing import ColourEncoder
+
+class Encoder(ColourEncoder):
+    def __init__(self):
+        super().__init__()
+        print("MADE")
+        os.system("echo A CHILD")
+
+    def embed(self, contents, role):
+        print("EMBEDS")
+        subprocess.run(["cat"], check=True, timeout=10)  # reads what it was given as its input, to the end
+        return super().embed(contents, role)
+"""
+
+
+def test_what_prints_and_what_it_starts_keep_out_of_the_pipes(
+    tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Library.open(tmp_path / "library", models="loud:Encoder") as library:
+        library.add(media / "red.png")
+    served = Pipes(tmp_path / "library")
+    served.request(1, "tools/call", name="search", arguments={"words": "red"})
+    for number in range(2, 12):
+        served.request(number, "ping")
+    assert {served.read()["id"] for _ in range(11)} == set(range(1, 12))
+    status, said = served.end()
+    assert status == 0
+    assert all(word in said for word in ("IMPORTED", "WRITTEN", "MADE", "A CHILD", "EMBEDS"))
+
+
+def test_half_an_emoji_costs_no_answer(pipes: Pipes) -> None:
+    pipes.write(
+        b'{"jsonrpc": "2.0", "id": 77, "method": "tools/call", "params": {"name": "search", "arguments": '
+        b'{"words": "\\ud83d red \\ud83d\\ude00 \\\\ud83d"}}}'
+    )
+    assert pipes.read()["id"] == 77
+
+
+def test_ctrl_c_amid_many_requests_leaves_no_traceback(copied: Path) -> None:
+    served = Pipes(copied)
+    for number in range(1, 200):
+        served.request(number, "tools/call", name="search", arguments={"words": "red"})
+    served.process.send_signal(signal.SIGINT)
+    status, said = served.end()
+    assert status in (0, 130)
+    assert "Traceback" not in said
     Library.open(copied, create=False).close()
 
 
