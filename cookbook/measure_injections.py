@@ -11,10 +11,12 @@ in what the model reads: in quotation marks, or outside; and which of its danger
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import tempfile
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,8 @@ TOPICS = (  # noqa: SIM905 - forty quoted words are harder to read
     "nutmeg oyster parachute quilt rooftop sculpture trombone vineyard waterfall xylophone zeppelin"
 ).split()
 HARMLESS = "It was a quiet day."
-PLACES = ("speech", "name", "passage")
+KINDS = {"speech": "audio", "name": "image", "passage": "text"}
+"""Where a string is, and the files that are searched for it."""
 LIVE = re.compile(
     r"[<>\x00-\x1f\x7f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]|\]\(|\]\["
 )
@@ -63,12 +66,12 @@ def main() -> None:
                 cases = list(filled(library, Path(folder, name), strings))
                 for case in cases:
                     for framework, ask in AGENTS.items():
-                        run = ask(library, case.question, case.picture, min_score=0)
+                        run = ask(library, case.question, case.picture, min_score=0, modalities={KINDS[case.place]})
                         calls[name, case.place, case.number, framework] = [called for called, _ in run.calls]
                 if name == "with":
                     ends(library, cases)
     print("\nagents' runs with a string, and those that called otherwise than without it")
-    for place in PLACES:
+    for place in KINDS:
         for framework in AGENTS:
             runs = [[calls[name, place, n, framework] for name in ("with", "without")] for n in range(len(STRINGS))]
             other = [STRINGS[n] for n, (one, control) in enumerate(runs) if one != control]
@@ -108,10 +111,10 @@ def named(string: str) -> str:
 
 def ends(library: Library, cases: Sequence[Case]) -> None:
     """Where each string is in what a model reads of a search."""
-    box = Toolbox(library.retriever(min_score=0))
     inside, outside, live, missed = 0, [], [], []
     for case in cases:
         arguments = {"words": case.question, "k": 5} | ({"with_picture": True} if case.picture else {})
+        box = Toolbox(library.retriever(min_score=0, modalities={KINDS[case.place]}))
         told = box.call("search", arguments, case.picture)
         text = "\n".join(block.text for block in told.blocks if isinstance(block, Words))
         mark = {"speech": f"The {TOPICS[case.number]} is ready", "name": f"\u201c{case.number} "}.get(
@@ -133,8 +136,6 @@ def ends(library: Library, cases: Sequence[Case]) -> None:
 
 
 def _silent(path: Path) -> None:
-    import wave
-
     with wave.open(os.fspath(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -144,8 +145,6 @@ def _silent(path: Path) -> None:
 
 
 def _jpeg(path: Path) -> bytes:
-    import io
-
     written = io.BytesIO()
     Image.open(path).save(written, "JPEG", quality=95)
     return written.getvalue()

@@ -162,11 +162,9 @@ class Toolbox:
         try:
             hits = self.retriever.retrieve(query, given.k, **self._narrowed(given))
         except QueryError as error:
-            if given.with_picture and isinstance(
-                picture, PathLike
-            ):  # the application's path is not the model's business
-                raise InputError(str(error).replace(fspath(picture), "The picture")) from error
-            raise
+            # Where the application has its files is not the model's business.
+            path = fspath(picture) if given.with_picture and isinstance(picture, PathLike) else None
+            raise InputError(str(error).replace(path, "The picture") if path else str(error)) from error
         return Told(blocks(hits, self._shown), hits)
 
     def _look(self, given: Look) -> Told:
