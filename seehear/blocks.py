@@ -147,14 +147,14 @@ def blocks(hits: Sequence[Hit | str], budget: Budget | None = None) -> list[Bloc
 def described(hit: Hit, *, found: bool = True) -> str:
     """A hit in one line: what and where it is, when it was taken, how it was found, and what is read or said there.
 
-    Without `found`, nothing that depends on the question, and no id: the line of a hit is then always the same.
+    Without `found`, nothing that depends on the question: the line of a hit is then always the same, and no other's.
     """
     line = f"{hit.modality} {told(_name(hit), NAMED)}"
     line += f", {hit.place}" if hit.place else ""
     line += f", taken {told(str(hit.metadata[TAKEN]), NAMED)}" if TAKEN in hit.metadata else ""
-    if found:
-        line += f", {hit.how}, score {hit.score:.2f}" if hit.evidence and hit.evidence[0].rank else ""
-        line += f", id {hit.id}"
+    if found and hit.evidence and hit.evidence[0].rank:
+        line += f", {hit.how}, score {hit.score:.2f}"
+    line += f", id {hit.id}"
     if hit.text:
         line += f"; {'read' if hit.modality == 'text' else 'said'}: {told(hit.text)}"
     return line

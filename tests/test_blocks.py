@@ -58,7 +58,7 @@ def test_what_nobody_asked_for_has_no_score(tmp_path: Path) -> None:
 
 def test_a_passage_goes_by_the_name_that_its_metadata_gives_it() -> None:
     passage = Hit("f" * 16, "c5365e", "text", None, None, 0.5, "red", {"source": "mail.txt"}, ())
-    assert described(passage, found=False) == "text \u201cmail.txt\u201d; read: \u201cred\u201d"
+    assert described(passage, found=False) == f"text \u201cmail.txt\u201d, id {'f' * 16}; read: \u201cred\u201d"
     assert described(replace(passage, metadata={}), found=False).startswith("text \u201cc5365e\u201d")
     file = replace(passage, source="/a/b.txt", stamp=(1, 2, "c"))
     assert described(file, found=False).startswith("text \u201cb.txt\u201d")
@@ -69,10 +69,13 @@ def test_a_passage_goes_by_the_name_that_its_metadata_gives_it() -> None:
     assert "\u201cAC/DC\u201d" in described(replace(passage, metadata={"title": "AC/DC"}))
 
 
-def test_the_line_of_a_hit_is_the_same_however_it_was_found(tmp_path: Path) -> None:
+def test_the_line_of_a_hit_is_the_same_however_it_was_found_and_no_others(tmp_path: Path) -> None:
     hit = picture(tmp_path / "a.png")
     other = replace(hit, score=0.1, evidence=(replace(SAID, rank=7),))
-    assert described(hit, found=False) == described(other, found=False) == "image \u201ca.png\u201d"
+    assert (
+        described(hit, found=False) == described(other, found=False) == "image \u201ca.png\u201d, id 0123456789abcdef"
+    )
+    assert described(replace(hit, id="f" * 16), found=False) != described(hit, found=False)  # of the same name
 
 
 def test_pictures_stop_when_the_budget_is_spent(tmp_path: Path) -> None:

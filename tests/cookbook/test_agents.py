@@ -134,7 +134,7 @@ def test_forty_strings_of_strangers_call_nothing(cookbook: Callable[[str], Modul
     [
         ("ground_answers_with_images.py", "\u201ccoffee.png\u201d shows brown."),
         ("agent_tool_calls.py", "\u201ccoffee.png\u201d shows brown."),
-        ("what_models_read.py", "    | image \u201ccoffee.png\u201d\n    [image/jpeg, 600 x 400, "),
+        ("what_models_read.py", "\n    [image/jpeg, 600 x 400, "),
         ("video_clip_lookup_for_qa.py", "\u201ccarphone_pristine.mp4\u201d at 0:00 to 0:04 shows black."),
     ],
 )

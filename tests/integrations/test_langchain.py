@@ -239,7 +239,7 @@ def test_metadata_are_plain_values_and_what_is_not_so_is_not_there(retriever: Se
 def test_a_passage_is_quoted_and_is_in_the_metadata_as_it_was(retriever: SeehearRetriever) -> None:
     (found,) = retriever.invoke("red", k=1, channels={"text"})
     quoted = "Red is the colour of fire. It is 'warm', as \u2039b\u203awe\u2039/b\u203a say."
-    assert found.page_content == f"text \u201cmail.txt\u201d; read: \u201c{quoted}\u201d"
+    assert found.page_content == f"text \u201cmail.txt\u201d, id {found.id}; read: \u201c{quoted}\u201d"
     assert found.metadata["text"] == PASSAGE
     assert (found.metadata["source"], found.metadata["year"]) == ("mail.txt", 2024)
     assert (found.metadata["modality"], found.metadata["uri"]) == ("text", "mail-1")
@@ -414,7 +414,7 @@ async def test_documents_go_in_and_come_out_as_they_were(own: Library) -> None:
     assert retriever.add_documents([]) == []
     assert set(own.info()["sources"]) == {f"text:{name}" for name in (named, "sky", "a", "b")}
     found = retriever.invoke("red", k=1)[0]
-    assert found.page_content == "text “mail.txt”; read: “red fire”"
+    assert found.page_content == f"text “mail.txt”, id {found.id}; read: “red fire”"
     assert found.metadata.items() >= given[0].metadata.items()
     assert retriever.invoke("blue", k=1)[0].metadata["uri"] == "https://example.org"
     assert own.remove("sky")

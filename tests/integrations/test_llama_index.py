@@ -206,7 +206,7 @@ def test_every_kind_of_file_becomes_a_node_with_its_line_and_its_picture(retriev
     assert kinds(speech) == ["text"]
     assert named(photo.get_content_blocks()[1].resolve_image().read()) == "blue"
     assert photo.image_resource.mimetype == "image/jpeg"
-    assert photo.get_content() == "image \u201cblue.png\u201d\n"
+    assert photo.get_content() == f"image \u201cblue.png\u201d, id {photo.id_}\n"
     assert "video \u201cday.mp4\u201d, 0:0" in moment.get_content()
     assert "\u201cIt turns blue now.\u201d" in moment.get_content()
     assert "said: \u201cThe sea is blue.\u201d" in speech.get_content()
