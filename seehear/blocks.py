@@ -2,7 +2,7 @@
 
 What stands in files was written by strangers. Names, transcripts and passages are handed on in quotation marks that
 they cannot close, without control characters, without what chat windows and chat templates take for markup, and capped.
-A file's path is not told; its name is.
+A file's path is not told; its name is, and in the list of files the folders below the one that was added.
 """
 
 from __future__ import annotations
@@ -110,7 +110,12 @@ class Purse:
         if not self._pictures:
             return []
         try:
-            return [view for picture in opened(max(1, int(self._budget.pixels**0.5))) if (view := self._view(picture))]
+            found: list[Block] = []
+            for picture in opened(max(1, int(self._budget.pixels**0.5))):
+                if (view := self._view(picture)) is None:
+                    break  # none is missing in between: whoever tells their times counts on it
+                found.append(view)
+            return found
         except MediaError as error:
             return [Words(f"(This picture cannot be shown: {told(str(error), NAMED * 2)}.)")]
 

@@ -95,7 +95,7 @@ class Hit:
     def picture(self, pixels: int | None = None) -> Image:
         """Open the picture, or the one that stands for a moment of a video: upright, RGB, short side at most `pixels`.
 
-        Raises MediaError if it is gone, UnsupportedMedia for what has no picture.
+        Raises MediaError if it is gone or has changed since it was added, UnsupportedMedia for what has no picture.
         """
         if self.modality == "video":
             return self.frames(1, pixels)[0]
@@ -176,7 +176,10 @@ class Hit:
 
     @contextmanager
     def _opened(self) -> Iterator[Source]:
-        """The file, if it is still what it was: another picture must not be shown under this hit's name."""
+        """The file, if it is still what it was: another picture must not be shown under this hit's name.
+
+        One whose time has changed is read once more, whole, to see whether its bytes have.
+        """
         path, changed = Path(self.source), True
         with open_source(path, self.id, self.limits, hashed=False) as source:
             if self.stamp is None or (source.size, source.mtime_ns) == self.stamp[:2]:
@@ -185,7 +188,7 @@ class Hit:
         if changed:
             with open_source(path, self.id, self.limits) as source:
                 if self.stamp is not None and source.content != self.stamp[2]:
-                    raise UnreadableMedia("it has changed since it was added; add it again")
+                    raise UnreadableMedia("it, or a transcript beside it, has changed since it was added; add it again")
                 yield source
 
     def _moment(self, *modalities: Modality) -> tuple[float, float]:

@@ -48,9 +48,7 @@ def decoded(image: ImageFile.ImageFile, needs: Needs) -> Picture:
         # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; from this size on it is hard to tell in a vector.
         image.draft(None, fit(*image.size, max(2 * needs.pixels, DRAFT)))
     image.load()
-    turn = UPRIGHT.get(orientation(image))
-    upright = image if turn is None else image.transpose(turn)
-    return Picture(np.asarray(shrink(on_white(upright), needs)))
+    return Picture(np.asarray(shrink(on_white(upright(image)), needs)))
 
 
 def orientation(image: Image.Image) -> int:
@@ -91,6 +89,12 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
             raise DamagedMedia("it is damaged or cut short (nothing can be made of its header)") from error
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
             raise DamagedMedia(f"it is damaged or cut short ({error or type(error).__name__})") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture as it is to be looked at."""
+    turn = UPRIGHT.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def on_white(image: ImageFile.ImageFile | Image.Image) -> Image.Image:

@@ -28,7 +28,7 @@ def take(path: str | os.PathLike[str], *, create: bool) -> tuple[Path, Callable[
     if not os.fspath(path):
         raise InputError("A library needs a name: the folder that it is to be.")
     folder = Path(path).absolute()
-    if folder != Path(shown(str(folder))):
+    if not str(folder).isprintable():
         raise InputError(f"{shown(str(folder))}: the path of a library is plain text, without control characters.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; a library is a folder.")

@@ -185,14 +185,14 @@ def _words(text: str) -> Text:
 
 
 def _picture(given: Any, asked: Asked) -> Picture:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    from seehear.picture import on_white
+    from seehear.picture import on_white, upright
 
     if isinstance(given, (str, bytes, os.PathLike)):
         return _opened(given, asked.picture)
     if isinstance(given, Image.Image):
-        return Picture(np.asarray(on_white(ImageOps.exif_transpose(given))))
+        return Picture(np.asarray(on_white(upright(given))))
     if (
         isinstance(given, np.ndarray)
         and given.dtype == np.uint8

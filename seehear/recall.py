@@ -66,6 +66,8 @@ def _place(written: re.Match[str], segments: Sequence[Segment]) -> tuple[float |
     """From when to when it lasts, and the segments in it; without a place, all of the file."""
     kind, low, high = written[2], float(written[3] or 0), float(written[4] or 0)
     if segments[0].modality not in ("audio", "video"):
+        if kind == "char" and low >= high:
+            return None, None, []
         if kind == "char":
             exact = [s for s in segments if (s.offset, _stop(s)) == (low, high)]
             return None, None, exact or [s for s in segments if (s.offset or 0) < high and _stop(s) > low]

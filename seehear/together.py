@@ -51,14 +51,14 @@ class Together:
     def _taken(self) -> list[_Question]:
         """Those who wait, the first come first."""
         with self._guard:
+            self._waiting = [one for one in self._waiting if not one.done]  # an interrupt loses nobody
             size, count = 0, 0
             for question in self._waiting:
                 size += len(question.contents)
                 if count and size > MOST:
                     break
                 count += 1
-            taken, self._waiting = self._waiting[:count], self._waiting[count:]
-            return taken
+            return self._waiting[:count]
 
     def _embed(self, questions: list[_Question]) -> None:
         try:

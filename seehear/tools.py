@@ -168,7 +168,8 @@ class Toolbox:
         return Told(blocks(hits, self._shown), hits)
 
     def _look(self, given: Look) -> Told:
-        hit = self._seen(given.id, "visual")
+        self._allow("visual")
+        hit = self.retriever.hit(given.id)
         if hit.modality not in ("image", "video"):
             raise InputError(f"That hit is {hit.modality} and has no picture; use read.")
         purse = Purse(self.budget)
@@ -185,17 +186,19 @@ class Toolbox:
         return Told(found, Hits([wider]))
 
     def _read(self, given: Read) -> Told:
-        hit = self._seen(given.id, "speech", "text")
+        self._allow("speech", "text")
+        hit = self.retriever.hit(given.id)
         if hit.modality == "image":
             raise InputError("That hit is a picture: nothing is read or said in it. Use look.")
         if hit.modality == "text":
             return self._read_text(given.id)
-        wider = self._wider(self._seen(given.id, "speech"), given.before, given.after)
+        self._allow("speech")
+        wider = self._wider(hit, given.before, given.after)
         said = wider.said(wider.start or 0.0, wider.end or 0.0) if wider.said else ()
         lines = [described(replace(wider, text=""))]
         for one in said:
             lines.append(f"{clock(one.start or 0.0)} {told(one.text)}")
-            if sum(map(len, lines)) > READ:
+            if one is not said[-1] and sum(map(len, lines)) > READ:
                 rest = f"#t={one.end or 0.0:.3f},{wider.end or 0.0:.3f}"
                 lines.append(f"It goes on at id {hit.id.partition('#')[0]}{rest} (before=0, after=0).")
                 break
@@ -211,7 +214,7 @@ class Toolbox:
         low, high = max(0, low - around), min(high + around, max(0, low - around) + READ)
         wider = self.retriever.hit(f"{name}#char={low},{high + 1}")  # one more, to see whether there is any
         ends = int(wider.id.rpartition(",")[2]) <= high
-        text = f"{described(replace(wider, text=''))}; read: {told(wider.text[: high - low], READ)}"
+        text = f"{described(replace(wider, text=''))}; read: {told(wider.text[: high - low], 2 * READ)}"
         more = "" if ends or around else f"\nIt goes on at id {name}#char={high},{high + READ}."
         return Told([Words(WARNING), Words(text + more)], Hits([wider]))
 
@@ -221,12 +224,11 @@ class Toolbox:
         channels = self.retriever.bounds.channels
         return self.budget if channels is None or "visual" in channels else replace(self.budget, pictures=0)
 
-    def _seen(self, id: str, *channels: Channel) -> Hit:  # noqa: A002
-        """A hit of which a tool may tell what is in some channels."""
+    def _allow(self, *channels: Channel) -> None:
+        """Raises InputError where what is in such channels may not be told."""
         allowed = self.retriever.bounds.channels
         if allowed is not None and not allowed & set(channels):
             raise InputError(f"Only what is {' or '.join(sorted(HOW[one] for one in allowed))} may be asked for here.")
-        return self.retriever.hit(id)
 
     def _wider(self, hit: Hit, before: float, after: float) -> Hit:
         """A moment and what is around it, as far as the file goes."""
@@ -266,7 +268,7 @@ class Toolbox:
             if fixed is None:
                 fields[name] = asked
             elif not isinstance(fixed, frozenset):
-                raise InputError(f"{name} is fixed here; leave it out.")
+                raise InputError(f"What was taken when is fixed here; leave {name} out.")
             elif not (both := fixed & set(asked)):
                 raise InputError(f"{name} can be {', '.join(sorted(fixed))} here.")
             else:

@@ -121,3 +121,10 @@ def test_what_is_like_a_moment_is_not_what_is_around_it(library: Library) -> Non
     assert found[0].source.endswith("blue.png")
     assert all(hit.source != moment.source or hit.end <= moment.start or hit.start >= moment.end for hit in found)  # type: ignore[operator]
     assert len(retriever.similar(moment.id, k=2)) == 2
+
+
+def test_a_place_in_a_text_that_is_none_is_an_error(library: Library) -> None:
+    name = library.retrieve("a red door", k=1, modalities={"text"}, min_score=0)[0].id.partition("#")[0]
+    for place in ("#char=9,5", "#char=5,5", "#char=900,901"):
+        with pytest.raises(InputError, match="outside the file"):
+            library.retriever().hit(name + place)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from seehear import Library, Query
 from seehear.errors import QueryError
+from seehear.query import parts
 from seehear.testing import COLOUR
 
 
@@ -151,3 +152,19 @@ def test_a_question_that_is_no_picture_says_so(library: Library, tmp_path: Path)
 def test_strange_words_are_words(library: Library) -> None:
     for words in ("\ud800", "\x00", "🎈" * 50, "'; DROP TABLE segments; --", "a\nb"):
         assert len(library.retrieve(words, k=2, min_score=0)) == 2
+
+
+def test_a_picture_with_broken_words_about_itself_is_a_question(library: Library, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "blue").save(tmp_path / "odd.png", exif=b"garbage")
+    with Image.open(tmp_path / "odd.png") as picture:
+        assert found(library, Query(image=picture), k=1) == ["blue"]
+
+
+def test_a_picture_that_lies_on_its_side_is_turned_as_from_its_file(library: Library, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30), "blue").save(tmp_path / "side.jpg", exif=exif)
+    with Image.open(tmp_path / "side.jpg") as picture:
+        asked = parts(Query(image=picture), library.retriever().asked)
+    (from_file,) = parts(Query(image=tmp_path / "side.jpg"), library.retriever().asked)
+    assert asked[0][0].pixels.shape == from_file[0].pixels.shape == (40, 30, 3)  # type: ignore[union-attr]

@@ -223,7 +223,7 @@ def test_a_model_sees_no_more_than_the_application_lets_it(library: Library) -> 
     for name in ("look", "read", "similar"):
         assert "Nothing that may be asked for here has that id" in text(bound.call(name, {"id": film_hit.id}))
     assert "modalities can be image here" in text(bound.call("search", {"words": "blue", "modalities": ["video"]}))
-    assert "after is fixed here" in text(bound.call("search", {"words": "blue", "after": "2024-01-01"}))
+    assert "is fixed here; leave after out" in text(bound.call("search", {"words": "blue", "after": "2024-01-01"}))
     library.add(Path(film_hit.source), metadata={"project": "secret"})
     spring = Toolbox(library.retriever(min_score=0, where={"project": "spring"}))
     assert "of 6 files" in text(spring.call("sources", {}))
@@ -252,7 +252,7 @@ def test_a_bound_in_time_holds_for_the_list_of_files(library: Library) -> None:
 
 def test_a_bound_on_one_end_of_the_day_is_not_turned_round(library: Library) -> None:
     box = Toolbox(library.retriever(min_score=0, before="06:00"))
-    assert "after is fixed here" in text(box.call("search", {"words": "blue", "after": "19:00"}))
+    assert "leave after out" in text(box.call("search", {"words": "blue", "after": "19:00"}))
     assert not box.call("search", {"words": "blue"}).hits
 
 
@@ -309,7 +309,7 @@ def test_another_file_in_the_place_of_one_is_not_shown_for_it(box: Toolbox, fold
     kept = path.read_bytes()
     Image.new("RGB", (60, 50), "blue").save(path)
     told = box.call("look", {"id": hit.id})
-    assert "it has changed since it was added" in text(told)
+    assert "has changed since it was added" in text(told)
     assert colours(told) == []
     path.write_bytes(kept)  # the same bytes at another time are the same picture
     assert colours(box.call("look", {"id": hit.id})) == ["green"]
@@ -356,6 +356,24 @@ def test_a_path_of_the_application_is_not_told_to_the_model(box: Toolbox, tmp_pa
     assert told.wrong
     assert "The picture cannot be the question" in text(told)
     assert "secret" not in text(told)
+
+
+def test_pictures_keep_their_times_when_there_is_no_room_for_all(library: Library) -> None:
+    (moment,) = library.retrieve("blue", k=1, modalities={"video"}, min_score=0)
+    whole = moment.id.partition("#")[0]
+    sizes = [
+        len(b.jpeg) for b in Toolbox(library.retriever()).call("look", {"id": whole}).blocks if isinstance(b, View)
+    ]
+    for most in range(min(sizes), sum(sizes), 50):
+        told = Toolbox(library.retriever(), Budget(bytes=most)).call("look", {"id": whole})
+        wanted = ["red", "red", "blue", "white"][: len(colours(told))]
+        assert colours(told) == wanted  # at 1.9, 5.6, 9.4 and 13.1 s
+
+
+def test_a_stretch_that_ends_in_its_last_sentence_goes_on_nowhere(library: Library) -> None:
+    (moment,) = library.retrieve("blue", k=1, modalities={"video"}, min_score=0)
+    told = text(Toolbox(library.retriever()).call("read", {"id": moment.id.partition("#")[0]}))
+    assert "goes on" not in told
 
 
 def test_a_file_that_is_gone_is_a_sentence_and_the_rest_is_shown(box: Toolbox, folder: Path) -> None:

@@ -105,6 +105,7 @@ def in_batches(
 
     rows, start = [], 0
     while start < len(every):
+        batch = min(batch, len(every) - start)
         try:
             rows.append(embed(every[start : start + batch]))
             start += batch

@@ -28,6 +28,10 @@ FEW = 512  # tokens, padding included, from which on more threads are worth thei
 EPSILON = 1e-12  # of every layer normalisation
 
 
+TURN = Lock()
+"""How many threads BLAS has is the process's own, whoever of us changes it."""
+
+
 class MiniLM:
     """The tokeniser and the weights; calling it embeds texts, from several threads if need be."""
 
@@ -41,7 +45,7 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(TOKENS)
         self._tokenizer.no_padding()
-        self._threads, self._turn = ThreadpoolController(), Lock()
+        self._threads = ThreadpoolController()
 
     def __call__(self, texts: Sequence[str]) -> Array:
         """Embed texts: float32 (len(texts), 384), unit rows, in order."""
@@ -75,7 +79,7 @@ class MiniLM:
         that takes 6 ms now and then takes 200. One thread costs 1 ms more on an idle machine, and never that. The
         setting is the process's, so whoever makes it takes it back before the next one makes it.
         """
-        with self._turn, self._threads.limit(limits=1, user_api="blas"):
+        with TURN, self._threads.limit(limits=1, user_api="blas"):
             yield
 
     def _states(self, ids: NDArray[np.int64], mask: Array) -> Array:

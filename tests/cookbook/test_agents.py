@@ -76,7 +76,7 @@ def test_an_answer_is_grounded_in_the_picture_and_another_picture_makes_another_
     assert said == "\u201cgreen.png\u201d shows green."
     assert sources[0] == str(photos / "green.png")
     in_the_dark(COLOURS["green"]).save(photos / "green.png")
-    assert "it has changed" in script.answer("What is green?", retriever, model)[0]
+    assert "has changed since" in script.answer("What is green?", retriever, model)[0]
     seen.add(photos)
     assert script.answer("What is green?", retriever, model)[0] == "\u201cgreen.png\u201d shows black."
 

