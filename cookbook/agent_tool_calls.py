@@ -22,14 +22,13 @@ from typing import Any
 
 import scripted_langchain
 import scripted_llama_index
-from demo import photographs, recordings, take_in
+from demo import guarded, photographs, recordings, take_in
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from llama_index.core.agent.workflow import FunctionAgent, ToolCall
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 
 from seehear import Library
-from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearToolkit
 from seehear.integrations.llama_index import SeehearToolSpec
 
@@ -103,7 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SeehearError, OSError, ImportError, ValueError) as error:
-        raise SystemExit(f"{error}") from error
+    guarded(main)

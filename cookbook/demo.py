@@ -12,7 +12,7 @@ import importlib.util
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -125,8 +125,13 @@ def main() -> None:
     )
 
 
-if __name__ == "__main__":
+def guarded(script: Callable[[], None]) -> None:
+    """Run a script; what goes wrong is a sentence."""
     try:
-        main()
-    except SeehearError as error:
+        script()
+    except (SeehearError, OSError, ImportError, ValueError) as error:
         raise SystemExit(f"seehear: {error}") from error
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -15,14 +15,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from demo import photographs, take_in
+from demo import guarded, photographs, take_in
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from scripted_langchain import chat_model
 
 from seehear import Library
 from seehear.blocks import Budget
-from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearRetriever
 
 QUESTIONS = (
@@ -57,7 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SeehearError, OSError, ImportError, ValueError) as error:
-        raise SystemExit(f"{error}") from error
+    guarded(main)

@@ -15,14 +15,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from demo import VIDEOS, recordings, take_in
+from demo import VIDEOS, guarded, recordings, take_in
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from scripted_langchain import chat_model
 
 from seehear import Hits, Library
 from seehear.calibration import MIN_SCORE
-from seehear.errors import SeehearError
 
 QUESTIONS = ("a man in a suit with a bow tie in a car", "a cyclist waiting for a car")
 SYSTEM = "Answer from the numbered moments only. Name the video and the time of each that you use."
@@ -60,7 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SeehearError, OSError, ImportError, ValueError) as error:
-        raise SystemExit(f"{error}") from error
+    guarded(main)

@@ -16,14 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demo import photographs, recordings, take_in
+from demo import guarded, photographs, recordings, take_in
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.query_engine import RetrieverQueryEngine
 from PIL import Image
 from scripted_llama_index import ScriptedLLM
 
 from seehear import Budget, Library
-from seehear.errors import SeehearError
 from seehear.integrations.langchain import SeehearRetriever
 from seehear.integrations.llama_index import SeehearRetriever as LlamaIndexRetriever
 
@@ -80,7 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SeehearError, OSError, ImportError, ValueError) as error:
-        raise SystemExit(f"{error}") from error
+    guarded(main)

@@ -17,7 +17,7 @@ from seehear.blocks import Block, Words, described
 from seehear.errors import InputError, QueryError
 from seehear.hits import Hit
 from seehear.retrieve import Retriever
-from seehear.tools import Told, explained
+from seehear.tools import Told
 from seehear.types import Query
 
 Blocks = list[dict[str, Any]]
@@ -82,11 +82,6 @@ def answered(told: Told) -> tuple[Blocks, list[dict[str, Any]]]:
     if told.wrong:
         raise ToolException(" ".join(block.text for block in told.blocks if isinstance(block, Words)))
     return to_langchain(told.blocks), [hit.to_dict() for hit in told.hits]
-
-
-def mended(error: Any) -> str:
-    """What is wrong with the arguments, for a model: LangChain checks them before `seehear.tools` does."""
-    return explained(error)
 
 
 def to_langchain(given: Iterable[Block]) -> Blocks:

@@ -128,7 +128,7 @@ def to_node(hit: Hit, given: Sequence[Block], clip: bytes) -> NodeWithScore:
         excluded_llm_metadata_keys=list(metadata),
         excluded_embed_metadata_keys=list(metadata),
         relationships={
-            NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.id.partition("#")[0], node_type=ObjectType.DOCUMENT)
+            NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.source_name, node_type=ObjectType.DOCUMENT)
         },
     )
     return NodeWithScore(node=made, score=hit.score)

@@ -18,7 +18,7 @@ from seehear.hits import Hit
 from seehear.library import Library
 from seehear.passages import passages
 from seehear.retrieve import Retriever
-from seehear.tools import TOOLS, Look, Read, Search, Similar, Sources, Toolbox
+from seehear.tools import TOOLS, Look, Read, Search, Similar, Sources, Toolbox, explained
 from seehear.types import Channel, Modality, Query
 
 try:
@@ -36,7 +36,6 @@ from ._langchain_content import (
     Asked,
     Blocks,
     answered,
-    mended,
     question,
     resolved,
     seen,
@@ -198,7 +197,7 @@ class SeehearTool(BaseTool, Settings):
     budget: Budget = Field(default_factory=Budget)
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
-    handle_validation_error: bool | str | Callable[[Any], str] | None = mended
+    handle_validation_error: bool | str | Callable[[Any], str] | None = explained
 
     def _run(self, *first: str, picture: Any = None, **arguments: Any) -> tuple[Blocks, Blocks]:
         """Call it with what a model wrote. Raises ToolException with the sentence for the model, and LibraryError."""

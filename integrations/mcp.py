@@ -23,7 +23,7 @@ from seehear.blocks import NAMED, WARNING, Block, Budget, View, Words, told
 from seehear.errors import MissingExtra, SeehearError
 from seehear.hits import Hit
 from seehear.retrieve import Retriever
-from seehear.tools import TOOLS, Told, Toolbox
+from seehear.tools import TOOLS, Told, Toolbox, unknown
 
 try:
     import anyio
@@ -116,8 +116,7 @@ class _Answers:
     ) -> types.CallToolResult:
         """Blocks and links. No structured content: several clients tell the model that instead of the pictures."""
         if not any(tool.name == asked.name for tool in TOOLS):
-            known = ", ".join(tool.name for tool in TOOLS)
-            raise MCPError(types.INVALID_PARAMS, f"There is no tool {told(asked.name, NAMED)}. There are {known}.")
+            raise MCPError(types.INVALID_PARAMS, unknown(asked.name))
         found = await self._told(asked.name, asked.arguments or {})
         content: list[types.ContentBlock] = [_content(block) for block in found.blocks]
         if self.links and asked.name in LINKED and is_version_at_least(context.protocol_version, LINKS_SINCE):

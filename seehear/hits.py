@@ -70,6 +70,11 @@ class Hit:
     """Asks the library for what is said from one second to another; None for what has no time."""
 
     @property
+    def source_name(self) -> str:
+        """The part of its id that names the file, and is the id of all of it (`seehear.types.source_name`)."""
+        return self.id.partition("#")[0]
+
+    @property
     def place(self) -> str:
         """Where in the file, for people: `1:02:03 to 1:02:08`; empty for what has no time."""
         if self.start is None or self.end is None:

@@ -105,7 +105,7 @@ class Retriever:
         seen = settings.modalities is None or hit.modality in settings.modalities
         if not seen or (condition and not self.ledger.selection.passing(segment, condition)):
             raise InputError("Nothing that may be asked for here has that id.")
-        return self._shown(hit)
+        return self._tied([hit])[0]
 
     def similar(self, hit: Hit | str, k: int | None = None, **fields: Any) -> Hits:
         """Find what is like a hit, or the one with an id: what looks, sounds or reads like it, itself left out.
@@ -172,7 +172,7 @@ class Retriever:
             if len(hits) >= wanted or deep >= DEEPEST or all(len(lists[one]) < _deep(one, deep) for one in lists):
                 break
             deep *= 8
-        return [self._shown(hit) for hit in hits[:wanted] if hit.score >= (asked.min_score or 0.0)]
+        return self._tied([hit for hit in hits[:wanted] if hit.score >= (asked.min_score or 0.0)])
 
     def _lists(
         self, asked: Query, condition: Condition | None, words: str | None, vectors: Vectors, k: int
@@ -277,8 +277,10 @@ class Retriever:
         published = self.ledger.published([match.id for match in matches])
         return [match for match in matches if match.id in published]
 
-    def _shown(self, hit: Hit) -> Hit:
-        return self.ledger.scenes.tied(hit, self.asked.limits, speech="speech" in (self.bounds.channels or {"speech"}))
+    def _tied(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Hits that can open their files, and say what the bounds let them."""
+        speech = "speech" in (self.bounds.channels or {"speech"})
+        return [self.ledger.scenes.tied(hit, self.asked.limits, speech=speech) for hit in hits]
 
     def resolved(self, matches: Sequence[Match], surprises: Sequence[float]) -> list[Found]:
         """The rows of a ranked list, with the segments that they stand for."""
@@ -289,7 +291,7 @@ class Retriever:
 
 def _same(one: Hit, other: Hit) -> bool:
     """Whether a hit is the other, or has something of it."""
-    if one.id.partition("#")[0] != other.id.partition("#")[0]:
+    if one.source_name != other.source_name:
         return False
     if one.modality not in TIMED:
         return "#" not in other.id or one.id == other.id

@@ -80,7 +80,7 @@ class Scenes:
 
         Unless `speech` may be told, it says nothing of what is said around it.
         """
-        key = self.key(hit.id.partition("#")[0]) or ""
+        key = self.key(hit.source_name) or ""
         hit = replace(hit, limits=limits, stamp=self.stamp(key))
         if hit.start is None or hit.end is None:
             return hit

@@ -137,9 +137,7 @@ class Toolbox:
         """
         tool = next((tool for tool in TOOLS if tool.name == name), None)
         if tool is None:
-            return _wrong(
-                f"There is no tool {told(str(name), NAMED)}. There are {', '.join(tool.name for tool in TOOLS)}."
-            )
+            return _wrong(unknown(name))
         run: Callable[..., Told] = getattr(self, f"_{tool.name}")
         try:
             given = tool.arguments.model_validate(arguments)
@@ -200,7 +198,7 @@ class Toolbox:
             lines.append(f"{clock(one.start or 0.0)} {told(one.text)}")
             if one is not said[-1] and sum(map(len, lines)) > READ:
                 rest = f"#t={one.end or 0.0:.3f},{wider.end or 0.0:.3f}"
-                lines.append(f"It goes on at id {hit.id.partition('#')[0]}{rest} (before=0, after=0).")
+                lines.append(f"It goes on at id {hit.source_name}{rest} (before=0, after=0).")
                 break
         if not said:
             lines.append("Nothing is said there.")
@@ -233,7 +231,7 @@ class Toolbox:
     def _wider(self, hit: Hit, before: float, after: float) -> Hit:
         """A moment and what is around it, as far as the file goes."""
         start, end = max(0.0, (hit.start or 0.0) - before), (hit.end or 0.0) + after
-        return self.retriever.hit(f"{hit.id.partition('#')[0]}#t={start:.3f},{end:.3f}")
+        return self.retriever.hit(f"{hit.source_name}#t={start:.3f},{end:.3f}")
 
     def _similar(self, given: Similar) -> Told:
         hits = self.retriever.similar(given.id, given.k)
@@ -274,6 +272,11 @@ class Toolbox:
             else:
                 fields[name] = both
         return fields
+
+
+def unknown(name: object) -> str:
+    """That there is no tool of a name, in a sentence that a model can act upon."""
+    return f"There is no tool {told(str(name), NAMED)}. There are {', '.join(tool.name for tool in TOOLS)}."
 
 
 def explained(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from seehear.errors import UnreadableMedia
+from seehear.errors import UnreadableMedia, UnsupportedMedia
 from seehear.hits import Hit, Hits, shown
 from seehear.types import Channel, Evidence
 
@@ -35,6 +35,14 @@ def test_a_hit_opens_its_picture(red: Path) -> None:
 def test_a_picture_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia):
         hit(tmp_path / "gone.png").picture()
+
+
+def test_what_is_no_longer_of_its_kind_is_an_error(red: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("These are words now.")
+    with pytest.raises(UnsupportedMedia, match="it is no picture but text/plain"):
+        hit(tmp_path / "words.txt").picture()
+    with pytest.raises(UnsupportedMedia, match="it is no recording and no video but image/png"):
+        replace(hit(red), modality="video", start=0.0, end=1.0).frames(1)
 
 
 def test_json_round_trips(red: Path) -> None:
