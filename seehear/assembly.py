@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import product
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from seehear.contracts import Encoder, Store, Transcriber
+from seehear.database import cure
+from seehear.era import Era
 from seehear.errors import EncoderError, InputError, LibraryDamaged, MissingExtra
 from seehear.ledger import Ledger
 from seehear.passport import Passport, Watched
@@ -19,6 +23,7 @@ from seehear.types import Collection, Modality, Needs, Route
 
 FRAMES = {"keyframes": "video", "shots": "shots"}
 """How the frames of videos are chosen, and the modality that does it; the first is the default."""
+OWN = "your own "
 WATCHING = ("cv2", "scenedetect")
 """Packages that choosing frames needs; those who do not watch videos need none."""
 
@@ -123,33 +128,64 @@ def forgets(store: Any) -> bool:
 
 def store_name(store: Any) -> str:
     """How the passport calls a store."""
-    return store if isinstance(store, str) else f"your own {type(store).__name__}"
+    return store if isinstance(store, str) else f"{OWN}{type(store).__name__}"
 
 
-def opened(store: Any, folder: Path, ledger: Ledger) -> Store:
-    """The store that was asked for: a name, a Chroma client, or a Store. Raises InputError."""
-    made = load(store)(folder / store) if isinstance(store, str) else store
+def is_server(store: Any) -> bool:
+    """Whether it is the address of a Chroma server, which many processes may use at once."""
+    return isinstance(store, str) and store.startswith(("http://", "https://"))
+
+
+def opened(store: Any, folder: Path, ledger: Ledger, *, repair: bool = False) -> Store:
+    """The store that was asked for: a name, the address of a Chroma server, a Chroma client, or a Store.
+
+    With `repair`, one in the library's folder that is damaged is made anew, empty. Raises InputError, LibraryError.
+    """
+    made = store
+    if is_server(store):
+        made = load("chroma").at(store, ledger.name())
+    elif isinstance(store, str):
+        made = load(store)
+        try:
+            made = made(folder / store)
+        except LibraryDamaged:
+            if not repair:
+                raise
+            shutil.rmtree(folder / store)
+            made = made(folder / store)
     if hasattr(made, "get_or_create_collection") and not isinstance(made, type):
         made = load("chroma").over(made, ledger.name())
     if isinstance(made, type) or not isinstance(made, Store):
-        raise InputError(f"A store is a name, a Chroma client or a Store, not {store!r}.")
+        raise InputError(f"A store is a name, a Chroma server (http://...), a Chroma client or a Store, not {store!r}.")
     return made
 
 
-def agree(ledger: Ledger, store: Store, routes: Iterable[Route], modalities: Iterable[Modality], folder: Path) -> None:
+def collections(routes: Iterable[Route], modalities: Iterable[Modality]) -> list[Collection]:
+    """All that there may be of some routes."""
+    return [Collection(route.encoder, route.channel, one) for route, one in product(routes, modalities)]
+
+
+def drop(store: Store, ledger: Ledger) -> None:
+    """Remove the collections of an era that is over."""
+    number, *places = json.loads(ledger.passport()["dropping"])
+    for place in places:
+        Era(store, number).drop(Collection(*place))
+    ledger.forget(["dropping"])
+
+
+def agree(ledger: Ledger, store: Store, held: Sequence[Collection], folder: Path, *, tidy: bool = True) -> None:
     """What the ledger says is there must be in the store; the reverse is only waste, unless there is no ledger.
 
     Raises LibraryDamaged.
     """
     wanted = ledger.counts()
     missing = sum(max(0, n - store.count(collection)) for collection, n in wanted.items())
-    held = [Collection(route.encoder, route.channel, one) for route, one in product(routes, modalities)]
     if missing:
         what = f"{missing:,} vectors of {folder} are gone"
     elif ledger.empty() and not forgets(store) and any(store.count(collection) for collection in held):
         what = f"The ledger of {folder} is gone"
     else:
-        for collection in held if ledger.empty() else ():
+        for collection in held if tidy and ledger.empty() else ():
             store.drop(collection)  # it may have been made for vectors of another length
         return
-    raise LibraryDamaged(f"{what}. Remove that folder, and add your files again to make them anew.")
+    raise LibraryDamaged(f"{what}. {cure(folder)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,26 @@ BATCH = 64
 SOUND = 16 << 20
 """Bytes of sound that may wait on a route: at 48 kHz a minute and a half."""
 
+Waiting = tuple[Draft, Segment, Content]
+Donor = Callable[[Collection, Sequence[Segment]], dict[str, NDArray[np.float32]]]
+"""Gives the vectors that there are of some segments, (dim,), by their ids."""
+
 
 class Batches:
     """What waits on each route. A file knows how many of its vectors are still to be stored (`Draft.waiting`)."""
 
     def __init__(
-        self, ledger: Ledger, store: Store, encoders: Mapping[Route, Encoder], brought: Brought | None = None
+        self,
+        ledger: Ledger,
+        store: Store,
+        encoders: Mapping[Route, Encoder],
+        brought: Brought | None = None,
+        donor: Donor | None = None,
     ) -> None:
-        self.ledger, self.store, self.encoders, self.brought = ledger, store, encoders, brought
+        self.ledger, self.store, self.encoders, self.brought, self.donor = ledger, store, encoders, brought, donor
         self.embedded = 0
         """Contents that went through an encoder."""
-        self._waiting: dict[Route, list[tuple[Draft, Segment, Content]]] = {route: [] for route in encoders}
+        self._waiting: dict[Route, list[Waiting]] = {route: [] for route in encoders}
 
     def put(self, draft: Draft, segment: Segment, content: Content) -> None:
         """Let a segment wait on each route of its channel; what fills a batch is embedded and stored at once."""
@@ -69,19 +78,28 @@ class Batches:
     def _embed(self, route: Route) -> None:
         batch, self._waiting[route] = self._waiting[route], []
         for modality in dict.fromkeys(segment.modality for _, segment, _ in batch):
-            part = [item for item in batch if item[1].modality == modality]
-            kept, rows = self._vectors(route, part)
-            if kept:
+            part = self._left(Collection(route.encoder, route.channel, modality), batch)
+            kept, rows = self._vectors(route, part) if part else ([], None)
+            if rows is not None:
                 self._upsert(Collection(route.encoder, route.channel, modality), [item[1] for item in kept], rows)
             self.embedded += 0 if self.brought else len(kept)
         for draft, _, _ in batch:
             draft.waiting -= 1
 
+    def _left(self, place: Collection, batch: list[Waiting]) -> list[Waiting]:
+        """Those of a batch that belong to a collection, less those whose vectors somebody has already."""
+        part = [item for item in batch if item[1].modality == place.modality]
+        given = self.donor(place, [segment for _, segment, _ in part]) if self.donor else {}
+        if given:
+            have = [segment for _, segment, _ in part if segment.id in given]
+            self._upsert(place, have, np.stack([given[segment.id] for segment in have]))
+        return [item for item in part if item[1].id not in given]
+
     def _upsert(self, collection: Collection, segments: Sequence[Segment], rows: NDArray[np.float32]) -> None:
-        self.ledger.intend(collection, [segment.id for segment in segments])
+        self.ledger.garbage.intend(collection, [segment.id for segment in segments])
         self.store.upsert(collection, segments, rows)
 
-    def _vectors(self, route: Route, batch: list[tuple[Draft, Segment, Content]]) -> tuple[list[Any], Any]:
+    def _vectors(self, route: Route, batch: list[Waiting]) -> tuple[list[Any], Any]:
         encoder = self.encoders[route]
         if self.brought:
             return batch, self.brought.rows([draft.file.path for draft, _, _ in batch])

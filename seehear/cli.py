@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seehear import measuring, serving
+from seehear import measuring, serving, upkeep
 from seehear.errors import InputError, SeehearError
-from seehear.terminal import FAILED, complain, console, print_lines, progress, show_report
+from seehear.terminal import FAILED, complain, console, logged, print_lines, progress, show_report
 
 DEFAULT_LIBRARY = "media.library"
 SIGNS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
     given = _parser().parse_args(arguments)
+    with logged(getattr(given, "log_json", False)):
+        return _run(given)
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
         status: int = given.run(given)
         return status
@@ -65,10 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared = argparse.ArgumentParser(add_help=False, parents=[printing, located])
     bounds = _bounds()
+    changing = argparse.ArgumentParser(add_help=False, parents=[shared])
+    changing.add_argument(
+        "--log-json", action="store_true", help="a log on standard error: one JSON object a line, one for each file"
+    )
 
-    add = commands.add_parser("add", parents=[shared], help="take in files and folders")
+    add = commands.add_parser("add", parents=[changing], help="take in files and folders")
     add.add_argument("paths", nargs="+", metavar="PATH")
     add.add_argument("--models", help="model set of a new library (default: mini)")
+    add.add_argument(
+        "--store", metavar="URL", help="of a new library: http://HOST:PORT of a Chroma server, for several processes"
+    )
+    add.add_argument("--retry", action="store_true", help="try again what failed, though it has not changed")
     add.add_argument("--meta", action="append", default=[], metavar="NAME=VALUE", help="metadata of all these files")
     add.add_argument("--language", metavar="LL", help="what is spoken in these files, such as en (default: found out)")
     add.add_argument("--transcriber", metavar="NAME", help="whisper:MODEL or faster-whisper:MODEL, from now on")
@@ -89,10 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--sources", action="store_true", help="list every file")
     info.set_defaults(run=_info)
 
-    remove = commands.add_parser("remove", parents=[shared], help="forget files (the files themselves stay)")
-    remove.add_argument("sources", nargs="+", metavar="SOURCE", help="a path, a folder, or a name that info lists")
-    remove.set_defaults(run=_remove)
-
+    upkeep.parsers(commands, [changing])
     serving.parser(commands, [located, bounds], _fields)
     measuring.parsers(commands, printing)
     return parser
@@ -135,10 +145,10 @@ def _fields(given: argparse.Namespace) -> dict[str, Any]:
 def _add(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
-    options = {"models": given.models, "transcriber": given.transcriber, "frames": given.frames}
+    options = {"models": given.models, "store": given.store, "transcriber": given.transcriber, "frames": given.frames}
     with Library.open(given.library, **options) as library, progress("Adding", given.json) as bar:
         told = _named(given.meta) if given.meta else None
-        report = library.add(given.paths, metadata=told, language=given.language, progress=bar)
+        report = library.add(given.paths, metadata=told, language=given.language, retry=given.retry, progress=bar)
     if given.json:
         print(json.dumps(asdict(report), indent=2))  # noqa: T201
     else:
@@ -179,6 +189,7 @@ def _info(given: argparse.Namespace) -> int:
     lines = {
         "library": info["library"],
         "models": info["models"],
+        "vectors": info["store"],
         "routes": "; ".join(
             f"{r['channel']} by {r['encoder']}, asked with {' or '.join(r['asked_by'])}" for r in info["routes"]
         ),
@@ -190,18 +201,6 @@ def _info(given: argparse.Namespace) -> int:
         **{f"problem {n}": f"{p['path']}: {p['reason']}" for n, p in enumerate(info["problems"], 1)},
     }
     print_lines([f"{name:<10} {value}" for name, value in lines.items()] + info.get("sources", []))
-    return 0
-
-
-def _remove(given: argparse.Namespace) -> int:
-    from seehear.library import Library
-
-    with Library.open(given.library, create=False) as library:
-        keys = library.remove(given.sources)
-    if given.json:
-        print(json.dumps({"removed": keys}, indent=2))  # noqa: T201
-    else:
-        print_lines([f"removed {key}" for key in keys])
     return 0
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from seehear.errors import LibraryDamaged, LibraryError
 
-FORMAT = "5"
+FORMAT = "6"
+PATIENCE = 60.0
+"""Seconds that a change waits for those of other processes."""
 BOUND = 500
 """Values of a list that are bound in one statement; SQLite takes 32,766 of all kinds."""
 
@@ -33,6 +35,9 @@ CREATE TABLE IF NOT EXISTS segments (
 CREATE INDEX IF NOT EXISTS segments_source ON segments (source, channel, ordinal);
 CREATE TABLE IF NOT EXISTS garbage (
     encoder TEXT, channel TEXT, modality TEXT, id TEXT, PRIMARY KEY (encoder, channel, modality, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS transcripts (
+    content TEXT, stretch TEXT, passages TEXT NOT NULL, PRIMARY KEY (content, stretch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS thumbnails (segment TEXT PRIMARY KEY, jpeg BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
@@ -43,6 +48,13 @@ CREATE TRIGGER IF NOT EXISTS passages_out AFTER DELETE ON segments WHEN old.text
     INSERT INTO passages (passages, rowid, text) VALUES ('delete', old.number, old.text); END;
 """
 
+_COUNT = "INSERT INTO counters VALUES ('changes', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
+
+
+def cure(folder: Path) -> str:
+    """What helps a damaged library."""
+    return f"To put it right: seehear verify --repair --library {folder}"
+
 
 class Database:
     """One SQLite file. May be used from several threads."""
@@ -51,10 +63,9 @@ class Database:
         """Open or make the file. Raises LibraryDamaged when it is none of this format."""
         self._path = path
         self._lock = threading.RLock()
-        self.changes = 0
-        """Counts transactions, so that whoever remembers an answer knows when it is old."""
+        self._changes = 0
         with self._explained():
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE)
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
@@ -70,6 +81,12 @@ class Database:
                 self._db.close()
                 raise
 
+    @property
+    def changes(self) -> tuple[int, int]:
+        """Other numbers after any change, ours or another process's, so that nobody repeats an old answer."""
+        ((others,),) = self.all("PRAGMA data_version")
+        return self._changes, int(str(others))
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Say which file SQLite is complaining about."""
@@ -80,18 +97,18 @@ class Database:
         except sqlite3.ProgrammingError as error:
             raise LibraryError(f"{self._path.parent} is closed; open it again.") from error
         except sqlite3.DatabaseError as error:
-            raise LibraryDamaged(
-                f"{self._path} is damaged ({error}); restore it, or remove the library and add your files again."
-            ) from error
+            raise LibraryDamaged(f"{self._path} is damaged ({error}). {cure(self._path.parent)}") from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is done inside happens, or none of it."""
+    def transaction(self, *, counted: bool = False) -> Iterator[sqlite3.Connection]:
+        """All that is done inside happens, or none of it; `counted` if answers to questions may change."""
         with self._explained(), self._lock:
             self._db.execute("BEGIN IMMEDIATE")
-            self.changes += 1
+            self._changes += 1
             try:
                 yield self._db
+                if counted:
+                    self._db.execute(_COUNT)
                 self._db.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
@@ -102,6 +119,33 @@ class Database:
         """All rows that a statement gives."""
         with self._explained(), self._lock:
             return self._db.execute(statement, values).fetchall()
+
+    def with_other(self, path: Path, statements: str) -> None:
+        """Run statements beside another file, which they call `saved`: all, or none. Raises as the others do."""
+        with self._explained(), self._lock:
+            self._db.execute("ATTACH ? AS saved", (str(path),))
+            try:
+                self._changes += 1
+                self._db.executescript(f"BEGIN IMMEDIATE; {statements} COMMIT;")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._db.execute("DETACH saved")
+
+    def quick_check(self) -> str | None:
+        """What is wrong with the file at a glance, or None."""
+        (found, *_) = [str(row[0]) for row in self.all("PRAGMA quick_check(1)")]
+        return None if found == "ok" else found
+
+    def check(self) -> str | None:
+        """What is wrong with the file, or None."""
+        try:
+            found = [str(row[0]) for row in self.all("PRAGMA integrity_check(5)")]
+            with self.transaction() as db:
+                db.execute("INSERT INTO passages (passages) VALUES ('integrity-check')")
+        except LibraryDamaged as error:
+            return str(error)
+        return None if found == ["ok"] else "; ".join(found)
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -8,12 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from seehear.folders import File
-from seehear.pool import Opened
+from seehear.handle import recent
+from seehear.pool import Job, Opened
 from seehear.records import Known, Outcome
 from seehear.types import Channel, Metadata, Route, Scalar, Segment
-
-GRAIN = 2_000_000_000
-"""Nanoseconds: a file changed this short before it was read may change again without its time showing it."""
 
 
 @dataclass(slots=True)
@@ -24,7 +22,13 @@ class Draft:
     given: Metadata
     """What the user says about it."""
     seen_ns: int
+    size: int
+    mtime_ns: int
+    new: bool
+    """The library did not have it."""
     opened: Opened | None = None
+    again: bool = False
+    """It was taken for a copy of another file whose vectors are no use."""
     twin: bool = False
     """Another file has the same bytes, and its vectors serve this one too."""
     found: dict[str, Scalar] = field(default_factory=dict)
@@ -39,6 +43,10 @@ class Draft:
     """Routes on which an encoder failed, and how."""
     missing: dict[Channel, str] = field(default_factory=dict)
     """Channels of which not all could be read, and why."""
+    passing: bool = False
+    """What failed may do better another time, though the file stays as it is."""
+    moved: str | None = None
+    """Key of a file that is gone, and that it was before."""
 
     @property
     def ready(self) -> bool:
@@ -59,21 +67,22 @@ class Draft:
         return found
 
     def known(self) -> Known:
-        """The file as the ledger will have it. Only for one that was opened."""
-        opened, file = self.opened, self.file
-        assert opened  # noqa: S101 - see above
+        """The file as the ledger will have it."""
+        file, opened = (
+            self.file,
+            self.opened or Opened(Job("", self.file.path), self.file.claims, "", self.size, self.mtime_ns, ""),
+        )
         language: Metadata = {"language": self.spoken.most_common(1)[0][0]} if self.spoken else {}
         found = {**self.found, **language}
         return Known(
             file.key, file.root, os.fsencode(file.below), opened.modality, opened.content, opened.size, opened.mtime_ns,
-            self.seen_ns, opened.settings, self.given, found,
+            0 if self.passing else self.seen_ns, opened.settings, self.given, found,
         )  # fmt: skip
 
 
 def unchanged(known: Known, size: int, mtime_ns: int) -> bool:
     """Tell by size and time that a file is still what it was when it was read."""
-    recent = known.seen_ns - mtime_ns < GRAIN
-    return (known.size, known.mtime_ns) == (size, mtime_ns) and not recent
+    return (known.size, known.mtime_ns) == (size, mtime_ns) and not recent(mtime_ns, known.seen_ns)
 
 
 def same(opened: Opened) -> tuple[str, str]:

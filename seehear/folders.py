@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.errors import InputError
 from seehear.ledger import Ledger
-from seehear.media import is_sidecar
-from seehear.types import Channel, Metadata, Problem
+from seehear.records import Known
+from seehear.sidecar import is_sidecar
+from seehear.types import Channel, Metadata, Modality, Problem
 
 LEDGER, LOCK = "ledger.sqlite", "lock"
 CLAIMS: dict[str, tuple[Channel, ...]] = {
@@ -39,7 +40,13 @@ class File:
     text: str | None = None
     """Of a passage that is no file."""
     given: Metadata | None = None
-    """What was said about the passage when it was given."""
+    """What is said about it, where that is known already."""
+
+    @classmethod
+    def of(cls, known: Known, roots: Mapping[str, Path]) -> File:
+        """A file that the library knows."""
+        below = os.fsdecode(known.path)
+        return cls(known.key, known.root, below, roots[known.root] / below, named=True, given=known.given)
 
     @property
     def name(self) -> str:
@@ -49,13 +56,23 @@ class File:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """What its name says that there is in it."""
-        kind = "text" if self.text is not None else (mimetypes.guess_type(self.path.name)[0] or "").partition("/")[0]
-        return CLAIMS.get(kind, ())
+        return CLAIMS.get(self._kind, ())
+
+    @property
+    def claims(self) -> Modality:
+        """What its name says that it is; a text if that is nothing that is read."""
+        return self._kind if self._kind in CLAIMS else "text"  # type: ignore[return-value]
 
     @property
     def claims_to_be_media(self) -> bool:
         """Whether its name says that it is a picture or a recording."""
-        return (mimetypes.guess_type(self.path.name)[0] or "").startswith(("image/", "audio/", "video/"))
+        return self._kind in CLAIMS and self._kind != "text"
+
+    @property
+    def _kind(self) -> str:
+        if self.text is not None:
+            return "text"
+        return (mimetypes.guess_type(self.path.name)[0] or "").partition("/")[0]
 
 
 class Folders:
@@ -147,6 +164,34 @@ class Folders:
             keys += found
             unknown += [] if found else [one]
         return list(dict.fromkeys(keys)), unknown
+
+
+def followed(roots: Mapping[str, Path], before: Path, now: Path) -> dict[str, Path]:
+    """Folders that are not where they were, and are where they should be if they were moved together with the library.
+
+    `before` and `now` are the library's own folder.
+    """
+    found = {}
+    for name, root in roots.items():
+        beside = Path(os.path.normpath(now / os.path.relpath(root, before)))
+        if not root.exists() and beside.is_dir():
+            found[name] = beside
+    return found
+
+
+def relocated(ledger: Ledger, old: str, new: str) -> dict[str, Path]:
+    """Where folders of the library are now, if one was moved. Raises InputError if they are not."""
+    source, target = Path(os.path.realpath(old)), Path(os.path.realpath(new))
+    roots = {name: root for name, root in ledger.roots().items() if root == source or source in root.parents}
+    if not old or not roots:
+        known = ", ".join(map(str, ledger.roots().values())) or "none"
+        raise InputError(f"{old!r} is no folder that was added to this library. Its folders are {known}.")
+    moved = {name: target / root.relative_to(source) for name, root in roots.items()}
+    files = [key for key, path in ledger.paths().items() if any(root in path.parents for root in roots.values())]
+    held = ledger.paths()
+    if not any((target / held[key].relative_to(source)).exists() for key in files):
+        raise InputError(f"None of the {len(files):,} files that the library has of {source} is in {target}.")
+    return moved
 
 
 def _leads_out(path: Path, top: Path) -> bool:

@@ -12,29 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from seehear.batches import BATCH, Batches
+from seehear.batches import BATCH, Batches, Donor
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
-from seehear.draft import Draft, same, unchanged
-from seehear.errors import DecoderDied, InputError, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
+from seehear.draft import Draft, same
+from seehear.due import Due, GiveMetadata
+from seehear.errors import DecoderDied, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
 from seehear.folders import File, Folders
 from seehear.ledger import Ledger
-from seehear.media import READS, stamp
-from seehear.metadata import checked
+from seehear.media import READS
 from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
 from seehear.records import PASSAGES, Entry, Known, Outcome
 from seehear.speech import Speech
 from seehear.tally import Progress, Tally
-from seehear.types import Channel, Metadata, Problem, Report, Route, Segment, Text, Waveform, segment_id
-from seehear.where import facts
+from seehear.types import Channel, Problem, Report, Route, Segment, Text, Waveform, segment_id
 
 OPEN = 4 * BATCH
 """Files that may wait for a batch to fill before it goes as it is."""
-
-GiveMetadata = Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]
 
 
 class Ingest:
@@ -51,15 +47,22 @@ class Ingest:
         *,
         speech: Speech | None = None,
         brought: Brought | None = None,
+        donor: Donor | None = None,
+        gone: dict[str, Known] | None = None,
+        **looks: Any,
     ) -> None:
+        """`gone` are files that are no more, by key, to be forgotten in the end; `looks` is what `Due` is told."""
         self.ledger, self.store, self.pool, self.encoders = ledger, store, pool, encoders
-        # What holds for all files is checked once, and is the caller's mistake; what is told of each, file by file.
-        self.metadata = metadata if metadata is None or callable(metadata) else checked(metadata)
-        self.speech, self.brought = speech, brought
-        self.batches = Batches(ledger, store, encoders, brought)
-        self.tally = Tally(progress)
+        self.speech, self.brought, self.gone = speech, brought, gone or {}
+        self.batches = Batches(ledger, store, encoders, brought, donor)
+        self.tally = Tally(progress, dry=bool(looks.get("dry")))
+        self.due = Due(ledger, pool, encoders, metadata, self.tally, gone=self.gone, **looks)
         self.report = self.tally.report
         self._folders = Folders(ledger)
+        self._places = ledger.paths() if self.gone else {}
+        """Where each file was."""
+        self._left = {(known.content, known.settings): key for key, known in self.gone.items()}
+        """One of those that are gone, by what two files share whose vectors are the same."""
         self._drawn: dict[str, Draft] = {}
         """Files that the pool has taken and not opened yet; filled from its threads."""
         self._drafts: dict[str, Draft] = {}
@@ -71,27 +74,43 @@ class Ingest:
 
     def run(self, paths: Sequence[str | os.PathLike[str]]) -> Report:
         """Take in files and folders. Raises only what makes going on pointless, such as missing weights."""
-        report = self.take(lambda: self._folders.discover(paths))
-        report.notes += self.brought.unused({one.path for one in report.failed}) if self.brought else []
-        if not (report.added or report.unchanged or report.partial or report.failed):
-            for path in paths:
-                report.failed.append(Problem(os.fspath(path), f"there is nothing in it that is read ({READS})"))
+        with self.tally.run(lambda: self.batches.embedded):
+            report = self._take_all(lambda: self._folders.discover(paths))
+            for problem in self.brought.unused({one.path for one in report.failed}) if self.brought else []:
+                self.tally.note(problem)
+            if not any((report.added, report.changed, report.moved, report.unchanged, report.partial, report.failed)):
+                for path in paths:
+                    self.tally.fail(Problem(os.fspath(path), f"there is nothing in it that is read ({READS})"))
         return report
 
     def take(self, found: Callable[[], Iterable[File | Problem]]) -> Report:
         """Take in what is found; `found` may be called twice, the first time to count."""
-        started = time.monotonic()
+        with self.tally.run(lambda: self.batches.embedded):
+            return self._take_all(found)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget files, and delete all that was stored of them."""
+        with self.tally.run(lambda: 0):
+            self.tally.total = len(keys)
+            self.ledger.remove(keys)
+            for key in keys:
+                self.tally.done("removed", key)
+            self.sweep()
+
+    def _take_all(self, found: Callable[[], Iterable[File | Problem]]) -> Report:
         if self.tally.listened_to:
-            self.tally.total = sum(1 for _ in found())
+            files = [file.key if isinstance(file, File) else None for file in found()]
+            keys = [key for key in files if key is not None]
+            self.tally.total, self.tally.expected = len(files), len(keys) - self.ledger.having(keys)
         self.sweep()
         self._decode(self._jobs(found()))
         while self._twins:
             # A twin whose other has changed or failed in the meantime is read again; one of each kind then leads.
             twins, self._twins = self._twins, []
             self._decode(self._drawn_again([draft for draft in twins if not self._copied(draft)]))
+        self._forget_gone()
         self.sweep()
-        self.report.embedded = self.batches.embedded
-        self.report.seconds = time.monotonic() - started
+        self.ledger.transcripts.tidy()
         return self.report
 
     def _decode(self, jobs: Iterator[Job]) -> None:
@@ -101,54 +120,15 @@ class Ingest:
         self._flush()
 
     def _jobs(self, found: Iterable[File | Problem]) -> Iterator[Job]:
-        """What has to be read; what has not changed since it was read is done with a look at its size and time."""
-        for file in found:
-            if isinstance(file, Problem):
-                self.tally.fail(file)
-                continue
-            try:
-                told = self._told(file)
-                size, mtime_ns = stamp(file.path) if file.text is None else (0, 0)
-            except InputError as error:
-                self.tally.fail(Problem(file.name, str(error)))
-                continue
-            except OSError as error:
-                self.tally.fail(Problem(file.name, f"it cannot be looked at: {error.strerror}"))
-                continue
-            except Exception as error:  # the user's own function
-                self.tally.fail(Problem(file.name, f"its metadata could not be had: {error!r}"))
-                continue
-            known = self.ledger.known(file.key)
-            given = self.ledger.given(file.key) if told is None else told
-            if known and known.settings != self.pool.settings.get(known.modality):
-                known = None
-            if known and file.text is None and unchanged(known, size, mtime_ns):
-                self._still_there(file, known, given)
-                continue
-            for route, encoder in self.encoders.items():
-                if route.channel in file.channels:
-                    _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
-            self._drawn[file.key] = Draft(file, given, time.time_ns())
-            yield Job(file.key, file.path, known.content if known else None, file.text)
-
-    def _told(self, file: File) -> Metadata | None:
-        """What the user says about a file now; None if nothing."""
-        if file.text is not None:
-            return file.given
-        return checked(self.metadata(file.path)) if callable(self.metadata) else self.metadata
-
-    def _still_there(self, file: File, known: Known, given: Metadata) -> None:
-        """A file has not changed; what the user says about it may have."""
-        if sorted(facts(known.given)) != sorted(facts(given)):  # as mappings, true and 1 would be equal
-            self.ledger.describe(known, given)
-            self.tally.add(self.report.added, file.name)
-        else:
-            self.tally.add(self.report.unchanged, file.name)
+        for draft, job in self.due.drafts(found):
+            self._drawn[draft.file.key] = draft
+            yield job
 
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
-            self._drawn[draft.file.key] = Draft(draft.file, draft.given, time.time_ns())
-            yield Job(draft.file.key, draft.file.path, None, draft.file.text)
+            again = Draft(draft.file, draft.given, time.time_ns(), draft.size, draft.mtime_ns, draft.new, again=True)
+            self._drawn[draft.file.key] = again
+            yield Job(draft.file.key, draft.file.path, (), draft.file.text)
 
     def _take(self, event: Event) -> None:
         key = event.job.key
@@ -159,7 +139,7 @@ class Ingest:
             case Opened():
                 draft.opened = event
                 bytes_ = same(event)
-                if self._leaders.setdefault(bytes_, key) != key or self.ledger.twin(*bytes_):
+                if self._leaders.setdefault(bytes_, key) != key or (not draft.again and self.ledger.twin(*bytes_)):
                     draft.twin = True
             case Piece(segment=segment, content=content):
                 self.tally.reach(draft.file.name, segment.start)
@@ -172,7 +152,7 @@ class Ingest:
                         self.batches.put(draft, segment, content)
                 self._publish()
             case Note(message=message, channels=()):
-                self.report.notes.append(Problem(draft.file.name, message))
+                self.tally.note(Problem(draft.file.name, message))
             case Note(message=message, channels=channels):
                 draft.missing |= dict.fromkeys(channels, message)
             case Finished(error=MediaError() as error):
@@ -195,6 +175,7 @@ class Ingest:
         except Exception as error:
             reason = f"what is said from {stretch.start:.1f} s on could not be transcribed: {error!r}"
         if reason:
+            draft.passing |= bool(self._mute)
             draft.broken |= {route: reason for route in self.encoders if route.channel == "speech"}
         for passage in passages:
             if isinstance(language := passage.metadata.get("language"), str):
@@ -206,12 +187,13 @@ class Ingest:
     def _finish(self, draft: Draft) -> None:
         opened, key = draft.opened, draft.file.key
         assert opened  # noqa: S101 - only a file that was opened ends without an error
-        known = self.ledger.known(key) if opened.job.unless == opened.content else None
-        if known:
+        skipped = opened.content in opened.job.unless
+        known = self.ledger.known(key) if skipped else None
+        if known and known.content == opened.content:
             self.ledger.touch(key, opened.size, opened.mtime_ns, draft.seen_ns)
             self._close(draft)
-            self._still_there(draft.file, known, draft.given)
-        elif draft.twin:
+            self.due.still_there(draft.file, known, draft.given)
+        elif draft.twin or skipped:
             self._twins.append(draft)
             self._close(draft)
         else:
@@ -223,20 +205,23 @@ class Ingest:
             del self._leaders[same(draft.opened)]
 
     def _failed(self, draft: Draft, error: MediaError) -> None:
-        """Report a file that cannot be read. What it was before is forgotten, unless it may still be just that."""
+        """A file cannot be read. It is listed with the reason, in place of what it was, unless it may still be that."""
         file = draft.file
         self._close(draft)
         self.batches.drop(draft)
         if isinstance(error, UnsupportedMedia) and not file.named and not file.claims_to_be_media:
-            self.tally.add(self.report.ignored, file.name)
-        else:
-            self.tally.fail(Problem(file.name, str(error)))
-        if draft.opened and not isinstance(error, UnreadableMedia):
+            self.ledger.remove([] if draft.new else [file.key])
+            self.tally.done("ignored", file.name)
+            return
+        unsure = isinstance(error, UnreadableMedia) or (isinstance(error, DecoderDied) and not draft.opened)
+        # Its segments may be those that are published, with vectors of other bytes by now: then they are no use.
+        spoilt = not draft.twin and self.ledger.published([segment.id for segment in draft.segments])
+        if draft.new or spoilt or not unsure:
             self._keep(file)
+            draft.passing = isinstance(error, UnreadableMedia)
             broken = [Outcome(route, "failed", str(error)) for route in self.encoders]
-            self.ledger.publish([Entry(draft.known(), (), broken)])
-        elif not isinstance(error, (UnreadableMedia, DecoderDied)):
-            self.ledger.remove([file.key])
+            self.ledger.publish([Entry(replace(draft.known(), found={}), (), broken)])
+        self.tally.fail(Problem(file.name, str(error)))
 
     def _flush(self) -> None:
         self.batches.flush()
@@ -250,19 +235,25 @@ class Ingest:
         for draft in ready:
             self._keep(draft.file)
         outcomes = {draft.file.key: draft.outcomes(self.encoders) for draft in ready}
-        self.ledger.publish(Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready)
+        self.ledger.publish(
+            [Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready],
+            [draft.moved for draft in ready if draft.moved],
+        )
         for draft in ready:
             self._close(draft)
             if draft.broken or draft.missing:
                 reason = "; ".join(dict.fromkeys([*draft.missing.values(), *draft.broken.values()]))
                 good = any(outcome.status != "failed" for outcome in outcomes[draft.file.key])
-                self.tally.fail(Problem(draft.file.name, reason), self.report.partial if good else None)
+                self.tally.fail(Problem(draft.file.name, reason), "partial" if good else "failed")
+            elif draft.moved:
+                self.tally.done("moved", draft.file.name, str(self._places[draft.moved]))
             else:
-                self.tally.add(self.report.added, draft.file.name)
+                self.tally.done("added" if draft.new else "changed", draft.file.name)
 
     def _copied(self, draft: Draft) -> bool:
         """Give a file the vectors of another that has the same bytes, if there still is one."""
         assert draft.opened  # noqa: S101 - its bytes made it a twin
+        draft.moved = self._left.get(same(draft.opened))
         other = self.ledger.twin(*same(draft.opened))
         if other is None:
             return False
@@ -276,10 +267,22 @@ class Ingest:
         if not self.batches.copy(draft, ids):
             return False
         draft.found = dict(self.ledger.found(other))
+        draft.missing = {
+            one.route.channel: one.reason for one in self.ledger.outcomes(other) if one.status == "partial"
+        }
+        if draft.moved:
+            del self._left[same(draft.opened)]
+            was = self.gone.pop(draft.moved)
+            draft.given = draft.given or was.given
         draft.whole = True
         self._drafts[draft.file.key] = draft
         self._publish()
         return True
+
+    def _forget_gone(self) -> None:
+        self.ledger.remove(self.gone)
+        for key in self.gone:
+            self.tally.done("removed", str(self._places[key]))
 
     def _keep(self, file: File) -> None:
         if file.root != PASSAGES:
@@ -287,6 +290,6 @@ class Ingest:
 
     def sweep(self) -> None:
         """Delete from the store what the ledger no longer refers to."""
-        for collection, ids in self.ledger.garbage().items():
+        for collection, ids in self.ledger.garbage.rows().items():
             self.store.delete(collection, ids)
-            self.ledger.swept(collection, ids)
+            self.ledger.garbage.swept(collection, ids)

@@ -10,14 +10,17 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from seehear.audit import Audit
 from seehear.clock import taken
 from seehear.database import BOUND, Database
+from seehear.garbage import Garbage, discard
+from seehear.kept import Kept, Transcripts
 from seehear.metadata import TAKEN
-from seehear.records import PASSAGES, PLAIN, Entry, Known, known_of, packed, packed_words, segment_of
+from seehear.records import PASSAGES, PLAIN, Entry, Known, Outcome, known_of, packed, packed_words, segment_of
 from seehear.scenes import Scenes
 from seehear.selection import Selection
 from seehear.types import Channel, Collection, Metadata, Problem, Route, Segment, source_name
@@ -30,48 +33,39 @@ class Ledger:
 
     def __init__(self, path: Path, routes: Sequence[Route]) -> None:
         """Open or make the ledger. Raises LibraryDamaged when the file is no ledger of this format."""
-        self._routes = routes
-        self._file = Database(path)
-        self.selection = Selection(self._file)
-        self.words = Words(self._file)
-        self.scenes = Scenes(self._file)
+        self.routes = routes
+        self.file = Database(path)
+        self.garbage, self.kept, self.transcripts = Garbage(self.file), Kept(self.file), Transcripts(self.file)
+        self.audit, self.selection = Audit(self.file), Selection(self.file)
+        self.words = Words(self.file)
+        self.scenes = Scenes(self.file)
 
     # The passport: what the library was made with.
 
     def passport(self) -> dict[str, str]:
         """Everything that was stamped."""
-        return {str(key): str(value) for key, value in self._file.all("SELECT key, value FROM passport")}
+        return {str(key): str(value) for key, value in self.file.all("SELECT key, value FROM passport")}
 
     def stamp(self, values: dict[str, str]) -> None:
         """Write into the passport."""
-        with self._file.transaction() as db:
+        with self.file.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO passport VALUES (?, ?)", values.items())
 
     def forget(self, keys: Iterable[str]) -> None:
         """Take out of the passport."""
-        with self._file.transaction() as db:
+        with self.file.transaction() as db:
             db.executemany("DELETE FROM passport WHERE key = ?", [(key,) for key in keys])
 
-    # What can be computed anew, and need not be.
-
-    def kept(self, name: str) -> bytes | None:
-        """Something that was kept under a name."""
-        rows = self._file.all("SELECT value FROM kept WHERE name = ?", (name,))
-        return rows[0][0] if rows else None  # type: ignore[return-value]
-
-    def keep(self, name: str, value: bytes) -> None:
-        """Keep something under a name."""
-        with self._file.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value))
-
-    def drop_kept(self) -> None:
-        """Keep nothing any more."""
-        with self._file.transaction() as db:
-            db.execute("DELETE FROM kept")
-
     def empty(self) -> bool:
-        """Whether nothing has a vector, nor was on its way to one."""
-        return not self._file.all("SELECT 1 FROM segments UNION ALL SELECT 1 FROM garbage LIMIT 1")
+        """Whether nothing has a vector, nor was on its way to one, nor is to be made anew after a loss."""
+        return not self.file.all(
+            "SELECT 1 FROM segments UNION ALL SELECT 1 FROM garbage "
+            "UNION ALL SELECT 1 FROM counters WHERE name = 'restored' LIMIT 1"
+        )
+
+    def counters(self) -> dict[str, int]:
+        """`changes` counts what could change an answer; `era` the sets of models that it has had, less one."""
+        return {str(name): int(str(value)) for name, value in self.file.all("SELECT name, value FROM counters")}
 
     def name(self) -> str:
         """Sixteen hexadecimal digits that no other library has."""
@@ -79,53 +73,71 @@ class Ledger:
             self.stamp({"name": uuid.uuid4().hex[:16]})
         return self.passport()["name"]
 
+    def set_era(self, number: int) -> None:
+        """Say whose collections hold the vectors."""
+        with self.file.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO counters VALUES ('era', ?)", (number,))
+
     # Folders that were added.
 
     def roots(self) -> dict[str, Path]:
         """Name of each added folder, and where it is."""
-        rows = self._file.all("SELECT name, path FROM roots")
+        rows = self.file.all("SELECT name, path FROM roots")
         return {str(name): Path(os.fsdecode(path)) for name, path in rows if isinstance(path, bytes)}
 
     def add_root(self, name: str, path: Path) -> None:
         """Remember a folder under a name."""
-        with self._file.transaction() as db:
+        with self.file.transaction() as db:
             db.execute("INSERT INTO roots VALUES (?, ?)", (name, os.fsencode(path)))
+
+    def move_roots(self, moved: Mapping[str, Path]) -> None:
+        """Remember that folders are elsewhere now."""
+        with self.file.transaction(counted=True) as db:
+            db.executemany("UPDATE roots SET path = ? WHERE name = ?", [(os.fsencode(p), n) for n, p in moved.items()])
 
     # Files.
 
     def known(self, key: str) -> Known | None:
-        """A file by its key, if every route of it is done or partial."""
-        rows = self._file.all(
-            "SELECT * FROM sources WHERE key = ? AND NOT EXISTS "
-            "(SELECT 1 FROM outcomes WHERE source = key AND status = 'failed')",
-            (key,),
-        )
+        """A file by its key, whatever became of it."""
+        rows = self.file.all("SELECT * FROM sources WHERE key = ?", (key,))
         return known_of(rows[0]) if rows else None
+
+    def having(self, keys: Sequence[str]) -> int:
+        """How many of some files are known."""
+        known = {str(key) for (key,) in self.file.all("SELECT key FROM sources")}
+        return len(known.intersection(keys))
+
+    def outcomes(self, key: str) -> list[Outcome]:
+        """What became of a file on each of the library's routes."""
+        rows = self.file.all("SELECT channel, encoder, status, reason FROM outcomes WHERE source = ?", (key,))
+        found = {(channel, encoder): (str(status), str(reason)) for channel, encoder, status, reason in rows}
+        pairs = [(route, found.get((route.channel, route.encoder))) for route in self.routes]
+        return [Outcome(route, *told) for route, told in pairs if told]
 
     def given(self, key: str) -> Metadata:
         """What the user last said about a file, whatever became of it."""
-        rows = self._file.all("SELECT given FROM sources WHERE key = ?", (key,))
+        rows = self.file.all("SELECT given FROM sources WHERE key = ?", (key,))
         found: Metadata = json.loads(str(rows[0][0])) if rows else {}
         return found
 
     def found(self, key: str) -> Metadata:
         """What a file says about itself."""
-        rows = self._file.all("SELECT found FROM sources WHERE key = ?", (key,))
+        rows = self.file.all("SELECT found FROM sources WHERE key = ?", (key,))
         told: Metadata = json.loads(str(rows[0][0])) if rows else {}
         return told
 
     def twin(self, content: str, settings: str) -> str | None:
-        """Key of a file with the same bytes, cut the same way, that is there whole."""
-        rows = self._file.all(
+        """Key of a file with the same bytes, cut the same way, on which nothing failed."""
+        rows = self.file.all(
             "SELECT key FROM sources WHERE content = ? AND settings = ? AND NOT EXISTS "
-            "(SELECT 1 FROM outcomes WHERE source = key AND status != 'done') LIMIT 1",
+            "(SELECT 1 FROM outcomes WHERE source = key AND status = 'failed') LIMIT 1",
             (content, settings),
         )
         return str(rows[0][0]) if rows else None
 
     def sources(self) -> list[Known]:
         """All files that are there, in the order of their keys."""
-        return [known_of(row) for row in self._file.all("SELECT * FROM sources ORDER BY key")]
+        return [known_of(row) for row in self.file.all("SELECT * FROM sources ORDER BY key")]
 
     def paths(self) -> dict[str, Path]:
         """Where each file is, by its key."""
@@ -139,17 +151,17 @@ class Ledger:
 
     def problems(self) -> list[Problem]:
         """Files that are there in part, or failed, and why."""
-        rows = self._file.all("SELECT DISTINCT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
+        rows = self.file.all("SELECT DISTINCT source, reason FROM outcomes WHERE status != 'done' ORDER BY source")
         return [Problem(str(source), str(reason)) for source, reason in rows]
 
     def lost(self) -> int:
         """How many files are there by name alone: everything of them failed."""
-        return len(self._file.all("SELECT 1 FROM outcomes GROUP BY source HAVING min(status = 'failed')"))
+        return len(self.file.all("SELECT 1 FROM outcomes GROUP BY source HAVING min(status = 'failed')"))
 
     def segment_ids(self, key: str) -> dict[Channel, list[str]]:
         """Ids of a file's segments by channel, in their order."""
         found: dict[Channel, list[str]] = {}
-        for channel, name in self._file.all(
+        for channel, name in self.file.all(
             "SELECT channel, id FROM segments WHERE source = ? ORDER BY channel, ordinal", (key,)
         ):
             found.setdefault(channel, []).append(str(name))  # type: ignore[arg-type]
@@ -157,7 +169,7 @@ class Ledger:
 
     def segments(self, key: str) -> list[Segment]:
         """A file's segments, in their order, without the file's metadata."""
-        rows = self._file.all(
+        rows = self.file.all(
             "SELECT id, source, modality, channel, start, stop, text, place, words, jpeg FROM segments "
             "JOIN sources ON key = source LEFT JOIN thumbnails ON segment = id WHERE source = ? ORDER BY ordinal",
             (key,),
@@ -171,7 +183,7 @@ class Ledger:
         for start in range(0, len(ids), BOUND):
             part = ids[start : start + BOUND]
             marks = ", ".join("?" * len(part))
-            for *row, given, own, root, path in self._file.all(
+            for *row, given, own, root, path in self.file.all(
                 "SELECT id, source, modality, channel, start, stop, text, place, words, given, found, root, path "  # noqa: S608 - only marks
                 f"FROM segments JOIN sources ON key = source WHERE id IN ({marks})",
                 part,
@@ -187,7 +199,7 @@ class Ledger:
         for start in range(0, len(ids), BOUND):
             part = ids[start : start + BOUND]
             marks = ", ".join("?" * len(part))
-            rows = self._file.all(
+            rows = self.file.all(
                 f"SELECT id, content FROM segments JOIN sources ON key = source WHERE id IN ({marks})",  # noqa: S608 - only marks
                 part,
             )
@@ -196,7 +208,7 @@ class Ledger:
 
     def counts(self) -> dict[Collection, int]:
         """How many segments each collection should hold."""
-        rows = self._file.all(
+        rows = self.file.all(
             "SELECT encoder, o.channel, modality, count(*) FROM segments s JOIN sources ON key = s.source "
             "JOIN outcomes o ON o.source = key AND o.channel = s.channel AND status != 'failed' GROUP BY 1, 2, 3"
         )
@@ -204,9 +216,11 @@ class Ledger:
 
     # Changes.
 
-    def publish(self, entries: Iterable[Entry]) -> None:
-        """Let files be seen, whole, in place of what they were before. One transaction."""
-        with self._file.transaction() as db:
+    def publish(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
+        """Let files be seen, whole, in place of what they were before, and of those that are gone. One transaction."""
+        with self.file.transaction(counted=True) as db:
+            for key in gone:
+                self._discard(db, key, set())
             for entry in entries:
                 known, key = entry.known, entry.known.key
                 kept = {segment.id for segment in entry.segments}
@@ -235,47 +249,36 @@ class Ledger:
                 for segment in entry.segments:
                     db.execute("DELETE FROM garbage WHERE id = ?", (segment.id,))
 
-    def intend(self, collection: Collection, ids: Sequence[str]) -> None:
-        """Note what is about to be stored: it is garbage until it is published, should we be killed in between."""
-        with self._file.transaction() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO garbage "
-                "SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM segments WHERE id = ?)",
-                [(collection.encoder, collection.channel, collection.modality, name, name) for name in ids],
-            )
-
     def touch(self, key: str, size: int, mtime_ns: int, seen_ns: int) -> None:
         """Note that a file was read again and found to hold the same bytes."""
-        with self._file.transaction() as db:
+        with self.file.transaction() as db:
             db.execute(
                 "UPDATE sources SET size = ?, mtime_ns = ?, seen_ns = ? WHERE key = ?", (size, mtime_ns, seen_ns, key)
             )
 
     def describe(self, known: Known, given: Metadata) -> None:
         """Note what the user now says about a file that is there."""
-        with self._file.transaction() as db:
+        with self.file.transaction(counted=True) as db:
             db.execute("UPDATE sources SET given = ? WHERE key = ?", (packed(given), known.key))
             _describe(db, known.key, {**known.found, **given})
 
     def remove(self, keys: Iterable[str]) -> None:
         """Forget files; what the store holds of them becomes garbage. One transaction."""
-        with self._file.transaction() as db:
-            for key in keys:
-                self._discard(db, key, set())
+        self.publish((), keys)
 
     def _discard(self, db: sqlite3.Connection, key: str, kept: set[str]) -> None:
-        row = db.execute("SELECT modality FROM sources WHERE key = ?", (key,)).fetchone()
-        if row:
-            rows = db.execute("SELECT id, channel FROM segments WHERE source = ?", (key,)).fetchall()
-            db.executemany(
-                "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?)",
-                [
-                    (route.encoder, route.channel, row[0], name)
-                    for name, channel in rows
-                    for route in self._routes
-                    if route.channel == channel and name not in kept
-                ],
-            )
+        rows = db.execute(
+            "SELECT id, channel, modality FROM segments JOIN sources ON key = source WHERE key = ?", (key,)
+        )
+        discard(
+            db,
+            [
+                (Collection(route.encoder, route.channel, modality), name)
+                for name, channel, modality in rows
+                for route in self.routes
+                if route.channel == channel and name not in kept
+            ],
+        )
         for statement in (
             "DELETE FROM thumbnails WHERE segment IN (SELECT id FROM segments WHERE source = ?)",
             "DELETE FROM segments WHERE source = ?",
@@ -285,21 +288,9 @@ class Ledger:
         ):
             db.execute(statement, (key,))
 
-    def garbage(self) -> dict[Collection, list[str]]:
-        """Rows of the store that nothing refers to any more."""
-        found: dict[Collection, list[str]] = {}
-        for encoder, channel, modality, name in self._file.all("SELECT * FROM garbage"):
-            found.setdefault(Collection(encoder, channel, modality), []).append(str(name))  # type: ignore[arg-type]
-        return found
-
-    def swept(self, collection: Collection, ids: Sequence[str]) -> None:
-        """Note that garbage is gone from the store."""
-        with self._file.transaction() as db:
-            db.executemany("DELETE FROM garbage WHERE encoder = ? AND id = ?", [(collection.encoder, i) for i in ids])
-
     def close(self) -> None:
         """Close the file; may be called twice."""
-        self._file.close()
+        self.file.close()
 
 
 def _describe(db: sqlite3.Connection, key: str, metadata: Metadata) -> None:

@@ -5,38 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from seehear import assembly
 from seehear.asked import Asked
 from seehear.brought import Brought
-from seehear.contracts import Encoder, Store, Transcriber
+from seehear.changes import gone, preview
+from seehear.contracts import Encoder, Transcriber
+from seehear.due import GiveMetadata
 from seehear.errors import InputError, LibraryError
 from seehear.evaluate import Direction, directions
-from seehear.folders import LEDGER, Folders, listed
+from seehear.folders import Folders, listed, relocated
 from seehear.hits import Hits
-from seehear.ingest import GiveMetadata, Ingest
-from seehear.ledger import Ledger
+from seehear.ingest import Ingest
+from seehear.inventory import inventory
 from seehear.media import Limits
+from seehear.migration import Migration
+from seehear.opening import Opened, opened
+from seehear.parts import Chosen, Parts
 from seehear.passages import passages
-from seehear.passport import Passport, remembered
-from seehear.place import take
-from seehear.pool import Pool
-from seehear.presets import ModelSet, absolute, model_set
+from seehear.presets import ModelSet, model_set
 from seehear.query import build, count, filters
 from seehear.retrieve import Retriever
-from seehear.scales import Scales
-from seehear.speech import Speech
 from seehear.tally import Progress
-from seehear.together import Together
-from seehear.types import Query, Report, Route
-from seehear.words import NAME as WORDS
+from seehear.types import Query, Report
+from seehear.verification import Verification, Verifier
 
-DEFAULT_MODELS = "mini"
 ASKERS = 4
 """Questions that `aretrieve` works on at a time."""
 
@@ -44,29 +39,11 @@ ASKERS = 4
 class Library:
     """Files, their vectors and the models that made them, in one folder. Open one with `Library.open`."""
 
-    def __init__(
-        self,
-        path: Path,
-        ledger: Ledger,
-        store: Store,
-        models: ModelSet,
-        encoders: Mapping[Route, Encoder],
-        transcriber: Transcriber | None,
-        passport: Passport,
-        limits: Limits,
-        release: Callable[[], None],
-    ) -> None:
-        self.path, self.models = path, models
-        self._ledger, self._store, self._encoders, self._passport = ledger, store, encoders, passport
-        self._transcriber = transcriber
-        self._pool = Pool(models.modalities, lambda: assembly.needs(encoders, speech=transcriber is not None), limits)
-        self._scales = Scales(ledger, store, encoders)
-        asking = {route.encoder: Together(encoder) for route, encoder in encoders.items()}
-        self._asking = {route: asking[route.encoder] for route in encoders}
+    def __init__(self, opened: Opened) -> None:
+        self.path = opened.place.folder
+        self._place, self._custody, self._parts = opened.place, opened.custody, opened.parts
+        self._chosen = opened.chosen
         self._executor = ThreadPoolExecutor(ASKERS, thread_name_prefix="seehear")
-        self._release = release
-        self._writing = Lock()
-        """Held by whoever adds or removes: what one has stored and not yet published is garbage to another."""
         self._closed = False
 
     @classmethod
@@ -75,46 +52,32 @@ class Library:
         path: str | os.PathLike[str],
         *,
         models: str | ModelSet | None = None,
-        store: Any = "chroma",
+        store: Any = None,
         encoders: Mapping[str, Encoder | str] | None = None,
         transcriber: str | Transcriber | None = None,
         frames: str | None = None,
         limits: Limits | None = None,
         create: bool = True,
+        repair: bool = False,
     ) -> Self:
         """Open a library, or make one.
 
-        `models` is chosen when the library is made (`mini` if nothing is said) and remembered. `store` is `chroma`,
-        `memory` to forget everything at the end, a Chroma client of yours, or a Store. `encoders` puts an object of
+        `models` is chosen when the library is made (`mini` if nothing is said) and remembered; so is `store`: `chroma`,
+        the address of a Chroma server (`http://localhost:8000`), which many processes may use at once, `memory` to
+        forget everything at the end, a Chroma client of yours, or a Store. `encoders` puts an object of
         your own, or another name, in the place of an encoder's name: a checkpoint that has moved, say. `transcriber`
         is who writes down what is said from now on, instead of the set's own: `whisper:MODEL`, `faster-whisper:MODEL`,
         or an object; a name is remembered. `frames` is how those of videos are chosen from now on: `keyframes`, or
         `shots` (every frame is read); it is remembered too, and videos are cut anew when they are added again.
+        `repair` opens a library that is damaged: what is no use is put aside, and `verify(repair=True)` makes it anew.
         Raises LibraryInUse, LibraryDamaged, ModelMismatch, or InputError for names that do not exist.
         """
-        folder, release = take(path, create=create)
-        opened: list[Any] = []
-        try:
-            chosen = model_set(models or remembered(folder) or DEFAULT_MODELS)
-            # What is forgotten at the end must not be remembered by half.
-            ledger = Ledger(Path(":memory:") if assembly.forgets(store) else folder / LEDGER, chosen.routes)
-            opened.append(ledger)
-            passport = Passport(folder, ledger, chosen, assembly.store_name(store))
-            watched = assembly.watched(chosen, encoders or {}, passport)
-            writer = assembly.transcriber(chosen, transcriber, ledger.passport().get("transcriber"))
-            chosen = assembly.modalities(chosen, frames, ledger.passport().get("frames"))
-            vectors = assembly.opened(store, folder, ledger)
-            opened.append(vectors)
-            library = cls(folder, ledger, vectors, chosen, watched, writer, passport, limits or Limits(), release)
-            assembly.agree(ledger, vectors, watched, library._pool.settings, folder)
-            named = {"transcriber": transcriber, "frames": frames}
-            passport.stamp({name: absolute(value) for name, value in named.items() if isinstance(value, str)})
-        except BaseException:
-            for one in reversed(opened):
-                one.close()
-            release()
-            raise
-        return library
+        return cls(
+            opened(
+                path, models, store, create=create, repair=repair, encoders=encoders or {}, transcriber=transcriber,
+                frames=frames, limits=limits or Limits(),
+            )
+        )  # fmt: skip
 
     def add(
         self,
@@ -122,21 +85,43 @@ class Library:
         *,
         metadata: GiveMetadata | None = None,
         language: str | None = None,
+        retry: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Take in files, and folders with all that is below them. What is known and unchanged costs next to nothing.
 
         `metadata` is a mapping for all files, or a callable that is given each path. `language` (ISO 639-1) is what is
-        spoken in them; None to find out. A file that cannot be taken in is reported, and stops no other. Raises
-        EncoderError or MissingExtra when the models cannot be loaded.
+        spoken in them; None to find out. A file that cannot be taken in is reported, and stops no other; it is tried
+        again when it has changed, or with `retry`. Raises EncoderError or MissingExtra if models cannot be loaded.
         """
         given = listed(paths)
         if not given:
             raise InputError("Say which files or folders to add.")
-        speech = self._speech(language)
-        with self._writing:
-            ingest = self._ingest(metadata, progress, speech=speech)
-            return self._calibrated(ingest.run(given))
+        return self._change(metadata, progress, lambda ingest: ingest.run(given), language=language, retry=retry)
+
+    def sync(
+        self, folders: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, dry_run: bool = False,
+        metadata: GiveMetadata | None = None, language: str | None = None, retry: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:  # fmt: skip
+        """Make the library equal to folders: take in what is new or has changed, follow what was moved, forget what is
+        gone. What was moved is not embedded again, and keeps its metadata.
+
+        With `dry_run` nothing is changed, and the report says what would be. The rest is as in `add`. Raises InputError
+        for what is no folder, or one of which every file is gone, or as `add` does.
+        """
+        given = listed(folders)
+        parts = self._open_parts()
+        speech = parts.speech(language)
+        with self._place.turn():
+            left = gone(parts.ledger, given)
+            ingest = parts.ingest(metadata, progress, speech=speech, gone=left, retry=retry, dry=dry_run)
+            if dry_run:
+                with ingest.tally.run(lambda: 0):
+                    return preview(ingest.due, Folders(parts.ledger).discover(given), left, self._chosen.limits)
+            report = ingest.run(given)
+            parts.scales.refresh()
+        return report
 
     def add_texts(
         self,
@@ -152,11 +137,9 @@ class Library:
         InputError, or as `add` does.
         """
         given = passages(texts, metadatas, ids)
-        if "text" not in self.models.modalities:
+        if "text" not in self._open_parts().models.modalities:
             raise InputError(f"The models {self.models.name!r} read no texts.")
-        with self._writing:
-            ingest = self._ingest(None, progress)
-            return self._calibrated(ingest.take(lambda: given))
+        return self._change(None, progress, lambda ingest: ingest.take(lambda: given))
 
     def add_vectors(
         self,
@@ -172,43 +155,77 @@ class Library:
         """
         given = listed(files)
         brought = Brought(given, vectors)
-        self._check_open()
-        seen = {route: encoder for route, encoder in self._encoders.items() if route.channel == "visual"}
+        parts = self._open_parts()
+        seen = {route: encoder for route, encoder in parts.encoders.items() if route.channel == "visual"}
         for encoder in seen.values():
-            brought.prove(encoder, Asked(self._pool).picture)
-        with self._writing:
-            ingest = self._ingest(metadata, progress, encoders=seen, brought=brought)
-            return self._calibrated(ingest.run(given))
+            brought.prove(encoder, Asked(parts.pool).picture)
+        return self._change(metadata, progress, lambda ingest: ingest.run(given), encoders=seen, brought=brought)
 
     def remove(self, sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
         """Forget files, given by path, by folder or by key, and passages, given by id. Returns the keys.
 
-        The files themselves stay.
-
-        Raises InputError, and removes nothing, if one of them is not in the library.
+        The files themselves stay. Raises InputError, and removes nothing, if one of them is not in the library.
         """
-        given = listed(sources)
-        with self._writing:
-            ingest = self._ingest(None, None)
-            keys, unknown = Folders(self._ledger).select(given)
+        given, parts = listed(sources), self._open_parts()
+        with self._place.turn():
+            keys, unknown = Folders(parts.ledger).select(given)
             if unknown:
                 raise InputError(f"Not in this library: {', '.join(unknown)}. `seehear info --sources` lists what is.")
-            self._ledger.remove(keys)
-            ingest.sweep()
-            self._scales.refresh()
+            parts.ingest(None, None).remove(keys)
+            parts.scales.refresh()
         return keys
+
+    def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[str]:
+        """Say that a folder was moved: its files are looked for in the new place from now on, and none is read again.
+
+        Folders that were moved together with the library are found without that. Returns the names of the folders.
+        Raises InputError if nothing of it was added, or nothing of it is there.
+        """
+        parts = self._open_parts()
+        with self._place.turn():
+            moved = relocated(parts.ledger, os.fspath(old), os.fspath(new))
+            parts.ledger.move_roots(moved)
+        return sorted(moved)
+
+    def migrate(
+        self, models: str | ModelSet, *, encoders: Mapping[str, Encoder | str] | None = None,
+        transcriber: str | Transcriber | None = None, frames: str | None = None, drop_missing: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:  # fmt: skip
+        """Give the library other models: what they need is embedded again, and the old ones answer until all is done.
+
+        It may be killed, and goes on when it is called again. Retrievers made before have to be made anew. Where files
+        that the old models have cannot be read any more, nothing is switched, and the report lists them as failed;
+        with `drop_missing` they stay listed, less what is lost. The rest is as in `open`, and so are the errors.
+        """
+        parts = self._open_parts()
+        chosen = Chosen(model_set(models), encoders or {}, transcriber, frames, self._chosen.limits)
+        with self._place.turn():
+            report, new = Migration(self.path, parts, chosen, progress).run(drop_missing=drop_missing)
+            if new:
+                self._parts, self._chosen = new, chosen
+        return report
+
+    def verify(self, *, repair: bool = False, progress: Progress | None = None) -> Verification:
+        """Compare what the library says it holds with what is stored, and with the files on disk.
+
+        `repair` makes again what is missing, and deletes what nothing refers to. What became of the files is only told:
+        `sync` follows it. Raises as `add` does.
+        """
+        parts = self._open_parts()
+        with self._place.turn():
+            return Verifier(parts, progress).run(repair=repair)
 
     def retriever(self, k: int = 10, **fields: Any) -> Retriever:
         """A retriever with settings of its own: any field of Query, such as channels, modalities or where.
 
         Raises QueryError for settings that make no sense.
         """
-        self._check_open()
+        parts = self._open_parts()
         filters(build(Query(), fields))
-        modalities = tuple(self._pool.settings)
         return Retriever(
-            self._ledger, self._store, self._asking, modalities, Asked(self._pool), self._speech(None), self._scales,
-            self._executor, count(k), fields,
+            parts.ledger, parts.store, parts.asking, tuple(parts.pool.settings), Asked(parts.pool), parts.speech(None),
+            parts.scales, self._executor, count(k), fields, parts.store.number,
         )  # fmt: skip
 
     def retrieve(self, query: str | Query, k: int = 10, **fields: Any) -> Hits:
@@ -224,53 +241,43 @@ class Library:
 
         The pictures must be in the library. Raises InputError if one is not, or if no encoder takes both.
         """
-        self._check_open()
-        route = next((r for r in self._encoders if r.channel == "visual" and {"text", "image"} <= r.answers), None)
+        parts = self._open_parts()
+        route = next((r for r in parts.encoders if r.channel == "visual" and {"text", "image"} <= r.answers), None)
         if route is None:
             raise InputError(f"The models {self.models.name!r} have no encoder that takes both words and pictures.")
-        return directions(self._ledger, self._store, route, self._encoders[route], pairs)
+        return directions(parts.ledger, parts.store, route, parts.encoders[route], pairs)
 
     def holds(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file is in the library."""
-        self._check_open()
-        return Path(os.path.realpath(path)) in self._ledger.paths().values()
+        return Path(os.path.realpath(path)) in self._open_parts().ledger.paths().values()
 
     def info(self) -> dict[str, Any]:
         """What the library holds, and what made it, as plain values."""
-        self._check_open()
-        sources = self._ledger.sources()
-        problems = self._ledger.problems()
-        return {
-            "library": str(self.path),
-            "models": self.models.name,
-            "routes": [
-                {"channel": route.channel, "encoder": route.encoder, "asked_by": sorted(route.answers)}
-                for route in self.models.routes
-            ]
-            + [
-                {"channel": channel, "encoder": WORDS, "asked_by": ["text"]}
-                for channel in dict.fromkeys(r.channel for r in self.models.routes if r.channel in ("speech", "text"))
-            ],
-            "transcriber": self._transcriber.name if self._transcriber else None,
-            "encoders": {route.encoder: self._passport.fingerprint(route.encoder) for route in self._encoders},
-            "files": len(sources) - self._ledger.lost(),
-            "segments": sum(self._ledger.counts().values()),
-            "problems": [asdict(problem) for problem in problems],
-            "folders": {name: str(path) for name, path in self._ledger.roots().items()},
-            "sources": [source.key for source in sources],
-        }
+        return inventory(self.path, self._open_parts())
+
+    @property
+    def models(self) -> ModelSet:
+        """The model set that it answers with."""
+        return self._parts.models
 
     def close(self) -> None:
         """Let go of files, processes and the lock; may be called twice."""
-        if not self._closed:
-            self._closed = True
-            self._executor.shutdown()
-            self._pool.close()
-            try:
-                self._store.close()
-            finally:
-                self._ledger.close()
-                self._release()
+        if self._closed:
+            return
+        self._closed = True
+        self._executor.shutdown()
+        parts, whole = self._parts, False
+        try:
+            if not parts.store.forgets:
+                with self._place.turn():
+                    self._custody.back_up(parts.ledger)
+            parts.close()
+            whole = not self._place.shared and not parts.store.forgets
+        finally:
+            parts.ledger.close()
+            if whole:
+                self._custody.close()
+            self._place.release()
 
     def __enter__(self) -> Self:
         return self
@@ -280,25 +287,24 @@ class Library:
     ) -> None:
         self.close()
 
-    def _check_open(self) -> None:
+    def _open_parts(self) -> Parts:
         if self._closed:
             raise LibraryError(f"{self.path} is closed; open it again.")
+        return self._parts
 
-    def _ingest(
+    def _change(
         self,
         metadata: GiveMetadata | None,
         progress: Progress | None,
-        encoders: Mapping[Route, Encoder] | None = None,
-        **parts: Any,
-    ) -> Ingest:
-        self._check_open()
-        return Ingest(self._ledger, self._store, self._pool, encoders or self._encoders, metadata, progress, **parts)
-
-    def _speech(self, language: str | None) -> Speech | None:
-        if language is not None and self._transcriber is None:
-            raise InputError(f"The models {self.models.name!r} write down no speech, in whatever language.")
-        return Speech(self._transcriber, language) if self._transcriber else None
-
-    def _calibrated(self, report: Report) -> Report:
-        self._scales.refresh()
+        work: Callable[[Ingest], Report],
+        *,
+        language: str | None = None,
+        **looks: Any,
+    ) -> Report:
+        """One run of the write path, in its turn."""
+        parts = self._open_parts()
+        speech = parts.speech(language)
+        with self._place.turn():
+            report = work(parts.ingest(metadata, progress, speech=speech, **looks))
+            parts.scales.refresh()
         return report

@@ -1,28 +1,25 @@
 """The only place that opens untrusted files: what a file is, its limits, its bytes and those of a transcript beside it.
 
-A file is opened once; what is hashed is what is decoded. Its name says nothing: the type comes from its first bytes.
-Only among texts, which have no mark of their own, the name's suffix decides. This module runs in the decoding
-processes (`seehear.pool`), so it imports nothing heavy; pictures are decoded by `seehear.picture`, sound by
-`seehear.track`.
+A file is opened once; what is hashed is what is decoded, and if it changes in between, it is not taken. Its name says
+nothing: the type comes from its first bytes. Only among texts, which have no mark of their own, the name's suffix
+decides. This module runs in the decoding processes (`seehear.pool`), so it imports nothing heavy; pictures are decoded
+by `seehear.picture`, sound by `seehear.track`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import stat
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from io import BufferedReader
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.handle import CHANGED, Handle
+from seehear.sidecar import beside, transcript
 from seehear.types import Source
 
 PICTURE_TYPES = {
@@ -72,19 +69,8 @@ READS = (
     "pictures: JPEG, PNG, WebP, GIF, BMP, TIFF; recordings: WAV, FLAC, MP3, Ogg, M4A, AAC, AIFF, WMA, AMR, AU, CAF, "
     "MP4, MOV, MKV, WebM, AVI; texts: .txt, .md, .srt, .vtt"
 )
-RECORDINGS = frozenset({
-    ".3gp", ".aac", ".aif", ".aiff", ".amr", ".asf", ".au", ".avi", ".caf", ".flac", ".m4a", ".m4b", ".m4v", ".mka",
-    ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".ogv", ".opus", ".snd", ".wav", ".wave", ".webm", ".wma", ".wmv",
-})  # fmt: skip
-"""Suffixes of recordings, beside which a transcript is looked for."""
-SIDECARS = (".srt", ".vtt", ".json")
-"""Suffixes of transcripts; the first that is there is taken."""
-SIDECAR_BYTES = 16 << 20
 HEAD = 4096
 """Bytes that a type is told from."""
-SETTLED_NS = 2 * 10**9
-"""How long ago a folder must have changed for its listing to be kept: a clock's grain is finer."""
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,46 +153,69 @@ def _text(head: bytes, name: str) -> str | None:
 def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) -> Iterator[Source]:
     """Open, check, sniff and hash a file, and the transcript beside a recording; unless `hashed`, neither of the two.
 
-    Raises MediaError, whose message does not repeat the file's name; warns MediaNote of a transcript that is no use.
+    At the end both must still be what they were: what was read is then what was hashed. Raises MediaError, whose
+    message does not repeat the file's name, UnreadableMedia for what changed; warns MediaNote of a transcript that is
+    no use.
     """
-    beside = _beside(path)
-    with _open_regular(path) as file:
-        status = os.fstat(file.fileno())
-        if status.st_size == 0:
+    with Handle(path) as file:
+        size, changed = _stamp(file.status, beside(path))  # before they are read, so that a later change shows
+        if file.status.st_size == 0:
             raise DamagedMedia("it is empty (0 bytes); copy it again from where it came")
-        if status.st_size > limits.bytes:
-            raise MediaTooLarge(f"it has {status.st_size:,} bytes, more than the limit of {limits.bytes:,}")
+        if file.status.st_size > limits.bytes:
+            raise MediaTooLarge(f"it has {file.status.st_size:,} bytes, more than the limit of {limits.bytes:,}")
         try:
             kind = sniff(file.read(HEAD), path.name)
             if kind is None:
                 raise UnsupportedMedia(f"its content is nothing that is read ({READS}), whatever its name says")
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256") if hashed else None
+            source = Source(key, path, kind, "", size, changed, file)
+            if hashed:
+                subtitles = None
+                try:
+                    subtitles = _subtitles(source)
+                except MediaNote as note:
+                    warnings.warn(note, stacklevel=3)
+                source = replace(source, content=_digest(file, subtitles), subtitles=subtitles)
         except OSError as error:
             raise UnreadableMedia(f"it cannot be read: {error.strerror or error}") from error
-        subtitles = _transcript(beside) if hashed and (kind in AUDIO_TYPES or kind in VIDEO_TYPES) else None
-        if subtitles and digest:
-            digest = hashlib.sha256(digest.digest() + hashlib.sha256(subtitles[1]).digest() + subtitles[0].encode())
-        size, changed = _stamp(status, beside)
-        yield Source(key, path, kind, digest.hexdigest() if digest else "", size, changed, file, subtitles)
+        file.check()  # of what still grows nothing need be decoded
+        try:
+            yield source
+        except Exception as error:  # half of the old and half of the new bytes may lead to any
+            _prove(source, file, again=not isinstance(error, (UnsupportedMedia, MediaTooLarge)))
+            raise
+        _prove(source, file, again=not file.tells(changed))
 
 
-def _open_regular(path: Path) -> BufferedReader:
-    """Open a regular file and nothing else; a FIFO without a writer must not make us wait."""
+def _prove(source: Source, file: Handle, *, again: bool) -> None:
+    """Raise UnreadableMedia unless a file and the transcript beside it are what they were; `again` reads them anew."""
+    file.check()
+    if _stamp(file.status, beside(source.path)) != (source.size, source.mtime_ns):
+        raise UnreadableMedia(CHANGED)
+    if not again or not source.content:
+        return
+    subtitles = None
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except FileNotFoundError as error:
-        raise UnreadableMedia("it is not there (any more)") from error
-    except PermissionError as error:
-        raise UnreadableMedia("you may not read it; change its permissions, or run as a user who may") from error
-    except (OSError, ValueError) as error:
-        raise UnreadableMedia(
-            f"it cannot be opened: {getattr(error, 'strerror', None) or 'its name is none'}"
-        ) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnreadableMedia("it is not a regular file")
-    return os.fdopen(descriptor, "rb")
+        with suppress(MediaNote):  # it was told before
+            subtitles = _subtitles(source)
+        same = _digest(file, subtitles) == source.content
+    except OSError as error:
+        raise UnreadableMedia(f"it cannot be read any more: {error.strerror or error}") from error
+    if not same:
+        raise UnreadableMedia(CHANGED)
+
+
+def _subtitles(source: Source) -> tuple[str, bytes] | None:
+    """The transcript beside a recording. Raises MediaNote for one that is no use."""
+    return transcript(beside(source.path)) if source.type in AUDIO_TYPES or source.type in VIDEO_TYPES else None
+
+
+def _digest(file: Handle, subtitles: tuple[str, bytes] | None) -> str:
+    """SHA-256 of a file, and of the transcript beside it."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256")
+    if subtitles:
+        digest = hashlib.sha256(digest.digest() + hashlib.sha256(subtitles[1]).digest() + subtitles[0].encode())
+    return digest.hexdigest()
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -214,96 +223,13 @@ def stamp(path: Path) -> tuple[int, int]:
 
     Raises OSError as `os.stat` does.
     """
-    return _stamp(path.stat(), _beside(path))
+    return _stamp(path.stat(), beside(path))
 
 
-def is_sidecar(path: Path) -> bool:
-    """Whether a file is, by its name, the transcript of a recording beside it."""
-    if path.suffix.lower() not in SIDECARS:
-        return False
-    recordings, _ = _listing(path.parent)
-    return not recordings.isdisjoint(_stems(path))
-
-
-def _stamp(status: os.stat_result, beside: list[Path]) -> tuple[int, int]:
+def _stamp(status: os.stat_result, sidecars: list[Path]) -> tuple[int, int]:
     size, changed = status.st_size, status.st_mtime_ns
-    for path in beside:
+    for path in sidecars:
         with suppress(OSError):
             other = path.stat()
             size, changed = size + other.st_size, max(changed, other.st_mtime_ns)
     return size, changed
-
-
-def _transcript(beside: list[Path]) -> tuple[str, bytes] | None:
-    """Suffix and bytes of the first transcript that counts; one that cannot be read is told, and none is taken."""
-    for path in beside:
-        try:
-            with _open_regular(path) as file:
-                if os.fstat(file.fileno()).st_size > SIDECAR_BYTES:
-                    raise MediaTooLarge(f"it has more than {SIDECAR_BYTES >> 20} MB")
-                written = file.read(SIDECAR_BYTES)
-        except (MediaError, OSError) as error:
-            warnings.warn(f"{path.name} beside it is no use as its transcript: {error}", MediaNote, stacklevel=3)
-            return None
-        if path.suffix.lower() != ".json" or _whisper(written):
-            return path.suffix.lower(), written
-    return None
-
-
-def _whisper(written: bytes) -> bool:
-    """Whether a JSON file is a transcript that Whisper wrote, and not one of the many other things."""
-    try:
-        read = json.loads(written)
-    except (ValueError, RecursionError):
-        return False
-    segments = read.get("segments") if isinstance(read, dict) else None
-    needed = {"start", "end", "text"}
-    return isinstance(segments, list) and all(isinstance(each, dict) and needed <= each.keys() for each in segments)
-
-
-def _beside(path: Path) -> list[Path]:
-    """Transcripts of a recording by their names: `talk.srt`, `.vtt`, `.json`, then `talk.en.srt` and the like."""
-    if path.suffix.lower() not in RECORDINGS:
-        return []
-    _, sidecars = _listing(path.parent)
-    return [path.with_name(name) for name in sidecars.get(path.stem, ())]
-
-
-def _stems(path: Path) -> list[str]:
-    """Stems of the recordings that a transcript may belong to; a language may stand behind: `talk.en.srt`."""
-    before, dot, behind = path.stem.rpartition(".")
-    named = dot and path.suffix.lower() != ".json" and _LANGUAGE.fullmatch(behind)
-    return [path.stem, before] if named else [path.stem]
-
-
-Listing = tuple[frozenset[str], dict[str, list[str]]]
-"""Stems of a folder's recordings, and by stem the names of their transcripts, best first."""
-
-
-def _listing(folder: Path) -> Listing:
-    """List a folder once and not for each of its files, unless it has just changed or may not be listed."""
-    try:
-        changed = folder.stat().st_mtime_ns
-        list_ = _listed if time.time_ns() - changed > SETTLED_NS else _listed.__wrapped__
-        return list_(folder, changed)
-    except OSError:
-        return frozenset(), {}
-
-
-@lru_cache(maxsize=8)
-def _listed(folder: Path, changed: int) -> Listing:  # noqa: ARG001  a folder that changed is another one
-    recordings: set[str] = set()
-    sidecars: list[Path] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = Path(entry.name)
-            if name.suffix.lower() in RECORDINGS:
-                recordings.add(name.stem)
-            elif name.suffix.lower() in SIDECARS:
-                sidecars.append(name)
-    found: dict[str, list[tuple[int, int, str]]] = {}
-    for name in sidecars:
-        for place, stem in enumerate(_stems(name)):
-            if stem in recordings:
-                found.setdefault(stem, []).append((place, SIDECARS.index(name.suffix.lower()), name.name))
-    return frozenset(recordings), {stem: [name for *_, name in sorted(names)] for stem, names in found.items()}

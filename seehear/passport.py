@@ -32,13 +32,13 @@ TOLD = 3
 """Differences that an error names; where that many differ, everything does."""
 
 
-def remembered(folder: Path) -> str | None:
-    """Name of the set that a library was made with, without taking it for granted that one exists."""
+def remembered(folder: Path) -> dict[str, str]:
+    """What a library was made with, without taking it for granted that one exists."""
     if not (folder / LEDGER).exists():
-        return None
+        return {}
     ledger = Ledger(folder / LEDGER, ())
     try:
-        return ledger.passport().get("models")
+        return ledger.passport()
     finally:
         ledger.close()
 
@@ -46,30 +46,33 @@ def remembered(folder: Path) -> str | None:
 class Passport:
     """The library's models and where its vectors are, as it was made."""
 
-    def __init__(self, folder: Path, ledger: Ledger, models: ModelSet, store: str) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, models: ModelSet, store: str, *, alone: bool = True) -> None:
         """Compare set and store with those of this run. Raises ModelMismatch, InputError.
 
-        What an empty library says of its models is forgotten: nothing was made with them, and a first try that failed
-        must not bind the next.
+        What an empty library says of its models is forgotten, if we are `alone`: nothing was made with them, and a
+        first try that failed must not bind the next.
         """
         self._folder, self._ledger = folder, ledger
         self._now = {"models": models.name, "store": store}
         self._lock = Lock()
         held = ledger.passport()
-        if ledger.empty():
+        if alone and ledger.empty():
             ledger.forget([name for name in held if name.startswith("encoder ")])
-            ledger.drop_kept()
-        elif held["models"] != models.name:
+            ledger.kept.drop()
+        elif held.get("models", models.name) != models.name:
             raise ModelMismatch(
                 f"{folder} was made with the models {held['models']!r}, not {models.name!r}; their vectors cannot be "
                 "compared. Open it without naming models, or make another library."
             )
-        elif held["store"] != store:
+        elif held.get("store", store) != store and not (_url(store) and _url(held["store"])):
             raise InputError(f"The vectors of {folder} are in the store {held['store']!r}, not {store!r}; open it so.")
 
     def stamp(self, more: Mapping[str, str]) -> None:
         """Remember set and store, now that both could be opened, and what else was chosen."""
-        self._ledger.stamp({**self._now, **more})
+        held = self._ledger.passport()
+        now = {**self._now, "folder": str(self._folder), **more}
+        if any(held.get(name) != value for name, value in now.items()):  # nothing is written where nothing is new
+            self._ledger.stamp(now)
 
     def pinned(self, spec: str) -> str:
         """The very revision that the library was made with, though a branch of the hub may have moved on."""
@@ -190,6 +193,11 @@ class Watched:
 def told(fingerprint: Mapping[str, str]) -> str:
     """A fingerprint as a line for people."""
     return "; ".join(f"{name} {_short(value)}" for name, value in fingerprint.items())
+
+
+def _url(store: str) -> bool:
+    """A server may have moved."""
+    return "://" in store
 
 
 def _origin(fingerprint: Mapping[str, str]) -> str:

@@ -1,30 +1,116 @@
-"""The folder that a library is: checked, made, and taken for one process.
+"""The folder that a library is: checked, made, and taken.
 
-A library belongs to one process at a time, readers included: Chroma's embedded index is not safe across processes.
+A library whose vectors are in its folder belongs to one process at a time, readers included: Chroma's embedded index is
+not safe across processes. One whose vectors are on a server is open to many, and those who write take turns.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock, Timeout
 
+from seehear.backup import BACKUP
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse
 from seehear.folders import LEDGER, LOCK
 from seehear.hits import shown
 
-HOLDER = "holder"
+HOLDER, WRITER = "holder", "writer"
+OPENING = ", which is opening it"
+PATIENCE = 60.0
+"""Seconds that whoever opens a library waits for another who is just doing so."""
+logger = logging.getLogger(__name__)
 
 
-def take(path: str | os.PathLike[str], *, create: bool) -> tuple[Path, Callable[[], None]]:
-    """Check a library's folder, make it if it is new, and take it; the callable lets go of it.
+class Place:
+    """A library's folder, in our hands until `release`."""
 
-    Raises InputError, LibraryDamaged, LibraryInUse, or LibraryError when the system refuses.
-    """
+    def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
+        """Check the folder, make it if it is new, and take it.
+
+        Raises InputError, LibraryDamaged, LibraryInUse, or LibraryError when the system refuses.
+        """
+        self.folder = _checked(path, create=create)
+        self._holder = self.folder / HOLDER
+        self._lock = FileLock(self.folder / LOCK)
+        self._writer = FileLock(self.folder / WRITER, thread_local=False)
+        self._writing = Lock()
+        self.shared = False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except OSError as error:
+            raise LibraryError(f"{self.folder} cannot be used for a library: {error.strerror}.") from error
+
+    def _take(self) -> None:
+        started = time.monotonic()
+        while True:
+            try:
+                self._lock.acquire(timeout=0.1)
+                break
+            except Timeout as error:
+                who = ""
+                with suppress(OSError):
+                    who = self._holder.read_text(errors="replace")
+                waited = time.monotonic() - started
+                if waited > (PATIENCE if who.endswith(OPENING) else 0.5):
+                    raise LibraryInUse(
+                        f"{self.folder} is in use by {who.removesuffix(OPENING) or 'another process'}. A library "
+                        "belongs to one process at a time: wait for it, or stop it. One whose vectors are on a Chroma "
+                        'server (store="http://...") can be used by many.'
+                    ) from error
+        self._tell(OPENING)
+
+    def _tell(self, doing: str = "") -> None:
+        self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}{doing}")
+
+    def share(self) -> bool:
+        """Let others in, once it is `opened`. Returns whether nobody writes; then nobody does until `opened`."""
+        self.shared = True
+        with suppress(Timeout):
+            self._writer.acquire(timeout=0)
+        return self._writer.is_locked
+
+    def opened(self) -> None:
+        """It is ready for use."""
+        if self.shared:
+            self._writer.release()
+            self.release()
+        else:
+            self._tell()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only one who writes: what one has stored and not yet published is garbage to another."""
+        with self._writing:
+            if not self.shared:
+                yield
+                return
+            try:
+                self._writer.acquire(timeout=0)
+            except Timeout:
+                logger.info("waiting for another process to end its changes", extra={"seehear": {"event": "waiting"}})
+                self._writer.acquire()
+            try:
+                yield
+            finally:
+                self._writer.release()
+
+    def release(self) -> None:
+        """Let go of it; may be called twice."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+
+def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
     if not os.fspath(path):
         raise InputError("A library needs a name: the folder that it is to be.")
     folder = Path(path).absolute()
@@ -32,36 +118,11 @@ def take(path: str | os.PathLike[str], *, create: bool) -> tuple[Path, Callable[
         raise InputError(f"{shown(str(folder))}: the path of a library is plain text, without control characters.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; a library is a folder.")
-    made = (folder / LEDGER).exists()
+    made = (folder / LEDGER).exists() or (folder / BACKUP).exists()
     if not made and not create:
         raise InputError(f"There is no library in {folder}. Make one: seehear add PICTURES --library {folder}")
     if not made and (folder / "chroma").is_dir():
         raise LibraryDamaged(f"{folder} has vectors and no {LEDGER}. Restore it, or remove the folder and add again.")
-    if not made and folder.exists() and any(entry.name not in (LOCK, HOLDER) for entry in folder.iterdir()):
+    if not made and folder.exists() and any(one.name not in (LOCK, HOLDER, WRITER) for one in folder.iterdir()):
         raise InputError(f"{folder} holds other files; give the library a folder of its own.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder, _lock(folder)
-    except OSError as error:
-        raise LibraryError(f"{folder} cannot be used for a library: {error.strerror}.") from error
-
-
-def _lock(folder: Path) -> Callable[[], None]:
-    lock = FileLock(folder / LOCK)
-    holder = folder / HOLDER
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        who = "another process"
-        with suppress(OSError):
-            who = holder.read_text() or who
-        raise LibraryInUse(
-            f"{folder} is in use by {who}. A library belongs to one process at a time: wait for it, or stop it."
-        ) from error
-    holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-
-    def release() -> None:
-        holder.unlink(missing_ok=True)
-        lock.release()
-
-    return release
+    return folder

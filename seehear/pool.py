@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -42,8 +42,8 @@ class Job:
 
     key: str
     path: Path
-    unless: str | None = None
-    """Content hash that is known already: if the file still has it, it is not decoded."""
+    unless: Sequence[str] = ()
+    """Content hashes that are known already: if the file has one of them, it is not decoded."""
     text: str | None = None
     """A passage that is no file; `path` then means nothing."""
 
@@ -226,7 +226,7 @@ class _Decoder:
         """Stream the events of one file; the last is always Finished."""
         try:
             path = os.fsencode(job.path).hex()
-            send(self._in, {"key": job.key, "path": path, "unless": job.unless, "text": job.text})
+            send(self._in, {"key": job.key, "path": path, "unless": list(job.unless), "text": job.text})
             while True:
                 if (event := _event(job, self._out)) is None:
                     continue

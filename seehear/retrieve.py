@@ -23,6 +23,7 @@ from seehear.query import TEXT_MAX, build, count, filters, heard, parts
 from seehear.recall import recalled
 from seehear.scales import Scales
 from seehear.scenes import Listed
+from seehear.shortlist import SPARE, Nearest, shortlist
 from seehear.speech import Speech
 from seehear.together import Together
 from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
@@ -31,11 +32,8 @@ from seehear.words import NAME as WORDS
 
 T = TypeVar("T")
 
-SPARE = 8
-"""Matches asked for beyond k, for rows that turn out not to be published."""
-COMMON, MARGIN, MOST = 0.05, 1.5, 2_000
-"""From this share on a filter is applied to what was found: so many times more is asked for, up to so many matches."""
-
+TRIES = 10
+"""Times that a question is asked of a library that changes while it is answered."""
 DEEP, SHALLOW = 8, 64
 """Of recordings and videos so many rows are asked for per hit, and so many at least: neighbours become one moment."""
 DEEPEST = 500
@@ -44,9 +42,6 @@ Contents = list[tuple[Content, float]]
 """The parts of a question, each with its weight."""
 Vectors = dict[Route, tuple[NDArray[np.float32], frozenset[Kind]]]
 """A question as each route sees it, (dim,), and the kinds of its parts."""
-
-Nearest = Callable[[int, Sequence[str] | None], list[Match]]
-"""Asks one collection for the k nearest, of all or of some ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +58,8 @@ class Retriever:
     executor: Executor
     k: int = 10
     settings: Mapping[str, Any] | None = None
+    era: int = 0
+    """Of the models that ask."""
 
     def retrieve(self, query: str | Query, k: int | None = None, **fields: Any) -> Hits:
         """Find the k best answers, best first.
@@ -161,7 +158,33 @@ class Retriever:
         *,
         plain: bool,
     ) -> list[Hit]:
-        """The best hits, best first; with `words`, of passages that have them too."""
+        """The best hits, best first; with `words`, of passages that have them too.
+
+        Of a library that changes meanwhile it is asked again, so that no answer is made of two states of it.
+        """
+        for _ in range(TRIES):
+            before = self._counters()
+            hits = self._ranked_once(asked, condition, vectors, words, wanted, plain=plain)
+            if self._counters() == before:
+                break
+        return hits
+
+    def _counters(self) -> dict[str, int]:
+        counters = self.ledger.counters()
+        if counters.get("era", 0) != self.era:
+            raise LibraryError("The library has other models by now: open it again, or make the retriever anew.")
+        return counters
+
+    def _ranked_once(
+        self,
+        asked: Query,
+        condition: Condition | None,
+        vectors: Vectors,
+        words: str | None,
+        wanted: int,
+        *,
+        plain: bool,
+    ) -> list[Hit]:
         deep = wanted
         while True:
             lists = self._lists(asked, condition, words, vectors, deep)
@@ -181,9 +204,8 @@ class Retriever:
         lists: dict[Collection, list[Found]] = {}
         for route, (vector, kinds) in vectors.items():
             for collection in self._collections(route, asked):
-                matches = self._nearest(
-                    self._by_vector(collection, vector), collection, _deep(collection, k), condition
-                )
+                nearest = self._by_vector(collection, vector)
+                matches = shortlist(self.ledger, nearest, collection, _deep(collection, k), condition)
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, kinds, matches))
         if words is not None:
             lists |= self._by_words(words, asked, condition, k)
@@ -244,38 +266,9 @@ class Retriever:
                 def nearest(k: int, among: Sequence[str] | None, of: Collection = collection) -> list[Match]:
                     return self.ledger.words.nearest(of, question, k, among)
 
-                matches = self._nearest(nearest, collection, _deep(collection, k), condition)
+                matches = shortlist(self.ledger, nearest, collection, _deep(collection, k), condition)
                 lists[collection] = self.resolved(matches, self.scales.rate(collection, frozenset({"text"}), matches))
         return lists
-
-    def _nearest(self, nearest: Nearest, collection: Collection, k: int, condition: Condition | None) -> list[Match]:
-        """The k nearest that a filter lets through."""
-        if condition is None:
-            return self._published(nearest, k)
-        selection = self.ledger.selection
-        share = selection.share(collection, condition)
-        if share >= COMMON and (more := math.ceil((k + SPARE) / share * MARGIN)) <= MOST:
-            # Much passes, so it is among the nearest too: that is cheaper than naming to the store all that may pass.
-            matches = nearest(more, None)
-            passing = selection.passing([match.id for match in matches], condition)
-            there = self._there([match for match in matches if match.id in passing][: k + SPARE])
-            if len(there) >= k:
-                return there[:k]
-        return self._published(nearest, k, selection.ids(collection, condition))
-
-    def _published(self, nearest: Nearest, k: int, among: Sequence[str] | None = None) -> list[Match]:
-        """The k nearest that are published; rows of files that are on their way in or out do not count."""
-        asked = k + SPARE
-        while True:
-            matches = nearest(asked, among)
-            there = self._there(matches)
-            if len(there) >= k or len(matches) < asked:
-                return there[:k]
-            asked *= 2
-
-    def _there(self, matches: Sequence[Match]) -> list[Match]:
-        published = self.ledger.published([match.id for match in matches])
-        return [match for match in matches if match.id in published]
 
     def _tied(self, hits: Sequence[Hit]) -> list[Hit]:
         """Hits that can open their files, and say what the bounds let them."""

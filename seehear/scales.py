@@ -47,6 +47,8 @@ class Scales:
         self._ledger, self._store, self._encoders = ledger, store, encoders
         self._nulls: dict[tuple[Collection, Kind], Null] = {}
         self._counts: dict[Collection, int] = {}
+        self._changes: dict[str, int] = {}
+        """The ledger's counters when they were counted."""
         self._lock = Lock()
 
     def rate(self, collection: Collection, kinds: frozenset[Kind], matches: Sequence[Match]) -> list[float]:
@@ -63,8 +65,6 @@ class Scales:
 
     def refresh(self) -> None:
         """Measure what is due, now that files came or went."""
-        with self._lock:
-            self._counts.clear()
         for collection, n in self._ledger.counts().items():
             for route in self._encoders:
                 if (route.encoder, route.channel) == (collection.encoder, collection.channel) and n:
@@ -80,7 +80,9 @@ class Scales:
 
     def _held(self) -> dict[Collection, int]:
         with self._lock:
-            if not self._counts:
+            changes = self._ledger.counters()
+            if changes != self._changes:
+                self._changes = changes
                 counts = self._ledger.counts()
                 by_words = {Collection(WORDS, one.channel, one.modality): n for one, n in counts.items()}
                 self._counts = counts | by_words
@@ -94,11 +96,11 @@ class Scales:
         name = f"null {collection.encoder} {collection.channel} {collection.modality} {kind}"
         with self._lock:
             null = self._nulls.get(key)
-            if null is None and (kept := self._ledger.kept(name)):
+            if null is None and (kept := self._ledger.kept.get(name)):
                 null = Null.from_json(kept.decode())
             if null is None or _grown(null.count, count) or _grown(null.bank, home):
                 null = replace(self._measured(collection, kind, count, homes), bank=home)
-                self._ledger.keep(name, null.to_json().encode())
+                self._ledger.kept.put(name, null.to_json().encode())
             self._nulls[key] = null
             return null
 
@@ -139,10 +141,10 @@ class Scales:
     def _sentences(self, encoder: str) -> Array:
         """Vectors of unrelated questions in words: (n, dim)."""
         name = f"bank {encoder}"
-        if (kept := self._ledger.kept(name)) is not None:
+        if (kept := self._ledger.kept.get(name)) is not None:
             return np.frombuffer(kept, "<f2").reshape(len(sentences()), -1).astype(np.float32)
         rows = self._encoder(encoder).embed([Text(sentence) for sentence in sentences()], "query")
-        self._ledger.keep(name, rows.astype("<f2").tobytes())
+        self._ledger.kept.put(name, rows.astype("<f2").tobytes())
         return rows
 
     def _own(self, homes: Iterable[Collection]) -> tuple[list[str], Array]:

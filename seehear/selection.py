@@ -29,7 +29,7 @@ class Selection:
     def __init__(self, file: Database) -> None:
         self._file = file
         self._answers: dict[Any, Any] = {}
-        self._changes = 0
+        self._changes = (-1, -1)
 
     def ids(self, collection: Collection, condition: Condition) -> list[str]:
         """Ids of the published segments of a collection that a filter lets through.
@@ -94,8 +94,9 @@ class Selection:
         return [str(name) for (name,) in self._file.all(f"SELECT segments.id FROM {rest}", values)]  # noqa: S608 - ours
 
     def _remembered(self) -> dict[Any, Any]:
-        if self._changes != self._file.changes or len(self._answers) > 3 * REMEMBERED:
-            self._answers, self._changes = {}, self._file.changes
+        changes = self._file.changes
+        if self._changes != changes or len(self._answers) > 3 * REMEMBERED:
+            self._answers, self._changes = {}, changes
         return self._answers
 
     def check(self, condition: Condition) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from seehear.contracts import Transcriber
 from seehear.errors import InputError
+from seehear.kept import Transcripts, stretch_name
 from seehear.types import Segment, Text, Waveform, segment_id
 
 RATE = 16_000
@@ -22,23 +23,30 @@ quiet in the middle of which a longer one is cut."""
 class Speech:
     """A transcriber at work for one library."""
 
-    def __init__(self, transcriber: Transcriber, language: str | None = None) -> None:
+    def __init__(self, transcriber: Transcriber, language: str | None, transcripts: Transcripts) -> None:
         """`language` is ISO 639-1, in letters of any size; None to find out.
 
         Raises InputError for what is no code, or one of a language that the transcriber lacks.
         """
         self._transcriber, self._language = transcriber, None if language is None else _code(transcriber, language)
+        self._transcripts = transcripts
 
     def passages(self, stretch: Segment, waveform: Waveform, same: tuple[str, str], first: int) -> list[Segment]:
         """What is said in a stretch, as segments of its file, each with its language as metadata, if that is known.
 
-        `same` is the content and the settings of the file, `first` the ordinal of the first passage. Raises
-        EncoderError, MissingExtra, or whatever a transcriber makes of a sound that it cannot take.
+        `same` is the content and the settings of the file, `first` the ordinal of the first passage. What was written
+        down before is not heard again. Raises EncoderError, MissingExtra, or whatever a transcriber makes of a sound
+        that it cannot take.
         """
         begin, end = stretch.start or 0.0, stretch.end or (stretch.start or 0.0) + waveform.seconds
         content, settings = same
         found = []
-        for ordinal, passage in enumerate(self._transcriber.transcribe(waveform, self._language), first):
+        name = stretch_name(self._transcriber, self._language, waveform)
+        said = self._transcripts.get(content, name)
+        if said is None:
+            said = self._transcriber.transcribe(waveform, self._language)
+            self._transcripts.put(content, name, said)
+        for ordinal, passage in enumerate(said, first):
             found.append(
                 replace(
                     stretch,

@@ -263,6 +263,12 @@ class Report:
     """What became of each file of an `add`; paths are as the library shows them."""
 
     added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    """Files that were there and are others now, or of which something else was said."""
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    """Where a file was, and where it is now; of `sync` only."""
+    removed: list[str] = field(default_factory=list)
+    """Files that are gone, and forgotten; of `sync` only."""
     unchanged: list[str] = field(default_factory=list)
     partial: list[Problem] = field(default_factory=list)
     failed: list[Problem] = field(default_factory=list)

@@ -25,6 +25,7 @@ import numpy as np
 
 from seehear.contracts import Modality
 from seehear.errors import MediaError, MediaNote, MissingExtra, MissingPart, UnsupportedMedia
+from seehear.handle import Handle
 from seehear.media import VIDEO_TYPES, Limits, open_source
 from seehear.metadata import checked
 from seehear.registry import load
@@ -77,9 +78,11 @@ def _messages(
                 raise UnsupportedMedia(f"it is {source.type}, which no modality of this library reads")
             opened = {"modality": modality.name, "content": source.content, "size": source.size}
             yield {"event": "opened", **opened, "mtime_ns": source.mtime_ns, "settings": modality.settings}, None
-            if source.content == job["unless"]:
+            if source.content in job["unless"]:
                 return
             for piece in modality.segments(source, needs):
+                if isinstance(source.file, Handle):
+                    source.file.check()  # whoever still writes to a long recording must not be listened to in vain
                 if piece is None:
                     yield {"event": "alive"}, None
                     continue

@@ -1,21 +1,18 @@
-"""Chroma, embedded in the library's folder: one collection per (encoder, channel, modality), cosine, our own vectors.
+"""Chroma, in the library's folder or on a server: a collection per (encoder, channel, modality), cosine, our vectors.
 
-Chroma's files are sealed when the store closes. If the seal is broken at the next opening (the process was killed, or
-somebody touched a file), another process looks at them first: a truncated index can crash whoever opens it
-(chroma-core/chroma#7238).
+The files of an embedded one are sealed when it is closed. Where the seal says that one is not what it was, nothing is
+opened; where there is none, because the process was killed, another process looks at them first.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import chromadb
 import numpy as np
@@ -23,8 +20,11 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, InternalError, NotFoundError
 from numpy.typing import NDArray
 
-from seehear.errors import LibraryDamaged, LibraryError
+from seehear.errors import InputError, LibraryDamaged, LibraryError, SeehearError
+from seehear.seal import Seal
 from seehear.types import Collection, Match, Segment
+
+from .inspection import embedded, fault
 
 CHUNK = 250
 """Rows per call: Chroma Cloud takes 300, an embedded one 5,461; its throughput is flat from 150 on."""
@@ -33,8 +33,6 @@ HNSW = {"space": "cosine", "max_neighbors": 64, "ef_construction": 200, "ef_sear
 the true ten when pictures ask among 20,000 texts: such questions lie apart from all that is stored. With these it is
 more than 99 %, for some milliseconds more: `cookbook/measure_stores.py` prints both."""
 SEAL = "seehear-seal.json"
-PROBES = 50
-"""Vectors of each collection that must find themselves when the files are looked at."""
 
 
 class ChromaStore:
@@ -42,26 +40,58 @@ class ChromaStore:
 
     def __init__(self, folder: Path) -> None:
         """Open or make the store in a folder. Raises LibraryDamaged when its files cannot be used."""
-        self._folder: Path | None = folder
+        made = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        _look_at(folder)
-        (folder / SEAL).unlink(missing_ok=True)
+        self._seal: Seal | None = Seal(folder / SEAL, lambda: (path for path in folder.rglob("*") if path.is_file()))
+        broken = self._seal.broken()
+        if broken:
+            raise _damaged(folder, f"{', '.join(broken)} is not what was written")
+        if broken is None and made and (why := fault(folder)):
+            raise _damaged(folder, why)
+        self._seal.lift()
         try:
-            self._client = _open(folder)
+            self._client = embedded(folder)
         except Exception as error:  # Chroma raises its own, SQLite's and plain ones for damaged files
             raise _damaged(folder, str(error)) from error
-        self._begin()
+        self._begin(folder)
 
     @classmethod
     def over(cls, client: Any, library: str) -> ChromaStore:
         """Use a Chroma client of the caller's, who closes it; `library` keeps our collections apart from others."""
         store = cls.__new__(cls)
-        store._folder, store._client = None, client
-        store._begin(f"seehear-{library}.")
+        store._seal, store._client = None, client
+        store._begin("your Chroma client", f"seehear-{library}.")
         return store
 
-    def _begin(self, prefix: str = "") -> None:
+    @classmethod
+    def at(cls, address: str, library: str) -> ChromaStore:
+        """Use a Chroma server, such as `chroma run` starts, at `http://HOST:PORT`.
+
+        It has no authentication of its own: whoever reaches it reads and changes everything. Raises InputError for what
+        is no such address, LibraryError if nobody answers there.
+        """
+        try:
+            parts = urlsplit(address)
+            host, port, ssl = parts.hostname, parts.port, parts.scheme == "https"
+        except ValueError as error:
+            raise InputError(f"{address!r} is no address of a Chroma server: {error}.") from error
+        if not host or parts.path.strip("/") or parts.query or parts.username:
+            raise InputError(f"{address!r} is no address of a Chroma server; write http://HOST:PORT.")
+        where = f"the Chroma server at {address}"
+        with _explained(where):
+            client = chromadb.HttpClient(
+                host, port or (443 if ssl else 8000), ssl, settings=Settings(anonymized_telemetry=False)
+            )
+        store = cls.over(client, library)
+        store._where, store._owned = where, True
+        return store
+
+    def _begin(self, where: str | Path, prefix: str = "") -> None:
+        self._where = str(where)
+        """What errors call it."""
         self._prefix = prefix
+        self._owned = self._seal is not None
+        """Whether the client is ours to close."""
         self._collections: dict[Collection, chromadb.Collection] = {}
         self._closed = False
 
@@ -72,7 +102,7 @@ class ChromaStore:
         for start in range(0, len(segments), CHUNK):
             part = segments[start : start + CHUNK]
             ids = [segment.id for segment in part]
-            with _explained(self._folder):
+            with _explained(self._where):
                 target.upsert(
                     ids=ids,
                     embeddings=vectors[start : start + CHUNK],
@@ -88,7 +118,7 @@ class ChromaStore:
         if target is None or not held or (among is not None and not among):
             return []
         ids = None if among is None else list(among)
-        with _explained(self._folder):
+        with _explained(self._where):
             try:
                 answer = target.query(
                     query_embeddings=vector[None, :],
@@ -112,7 +142,7 @@ class ChromaStore:
         found: dict[str, NDArray[np.float32]] = {}
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
-            with _explained(self._folder):
+            with _explained(self._where):
                 rows = target.get(ids=list(ids[start : start + CHUNK]), include=["embeddings"])
             found |= zip(rows["ids"], np.asarray(rows["embeddings"], np.float32), strict=True)
         return found
@@ -122,13 +152,13 @@ class ChromaStore:
         target = self._collection(collection)
         for start in range(0, len(ids) if target else 0, CHUNK):
             assert target is not None  # noqa: S101 - the range is empty otherwise
-            with _explained(self._folder):
+            with _explained(self._where):
                 target.delete(ids=list(ids[start : start + CHUNK]))
 
     def count(self, collection: Collection) -> int:
         """How many segments a collection holds; 0 for one that was never written."""
         target = self._collection(collection)
-        with _explained(self._folder):
+        with _explained(self._where):
             return target.count() if target else 0
 
     def ids(self, collection: Collection) -> Iterator[str]:
@@ -142,25 +172,26 @@ class ChromaStore:
 
     def drop(self, collection: Collection) -> None:
         """Remove a collection and all it holds."""
-        with _explained(self._folder):
+        with _explained(self._where):
             if self._collection(collection):
                 self._client.delete_collection(self._prefix + _name(collection))
         self._collections.pop(collection, None)
 
     def close(self) -> None:
         """Let Chroma write its files out, and seal them; may be called twice."""
-        if not self._closed and self._folder is not None:
+        if not self._closed and self._owned:
             self._closed = True
-            rows = _rows(self._client)
             self._client.close()
-            (self._folder / SEAL).write_text(json.dumps({"files": _listing(self._folder), "rows": rows}))
+            if self._seal:
+                with suppress(OSError):  # without it the files are looked at the next time
+                    self._seal.set()
 
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
         if self._closed:
-            raise LibraryError(f"{self._folder} is closed; open the library again.")
+            raise LibraryError("The library is closed; open it again.")
         if collection not in self._collections:
             name = self._prefix + _name(collection)
-            with _explained(self._folder):
+            with _explained(self._where):
                 try:
                     # No embedding function, neither now nor at creation: the default would fetch a model.
                     found = self._client.get_collection(name, embedding_function=None)
@@ -176,23 +207,20 @@ class ChromaStore:
 
 
 @contextmanager
-def _explained(folder: Path | None) -> Iterator[None]:
-    """Let Chroma's own errors name the library and the cure."""
+def _explained(where: str) -> Iterator[None]:
+    """Let Chroma's own errors name the place and the cure."""
     try:
         yield
-    except ChromaError as error:
-        where = f"in {folder}" if folder else "through your client"
-        raise LibraryError(f"Chroma cannot go on {where}: {error}. Check disk or server, and open it again.") from error
-    except LibraryError:
+    except SeehearError:
         raise
+    except ChromaError as error:
+        raise LibraryError(
+            f"Chroma cannot go on with {where}: {error}. Check disk or server, and open the library again."
+        ) from error
     except Exception as error:  # a server that has gone away raises what the HTTP library of the day does
-        if folder is not None:
-            raise
-        raise LibraryError(f"The Chroma server cannot be reached ({error!r}). Start it, and try again.") from error
-
-
-def _open(folder: Path) -> Any:
-    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+        raise LibraryError(
+            f"{where[0].upper()}{where[1:]} cannot be used ({error!r}). If it is a server, see whether it runs."
+        ) from error
 
 
 def _name(collection: Collection) -> str:
@@ -208,75 +236,8 @@ def _metadata(segment: Segment) -> dict[str, Any]:
     return {key: value for key, value in own.items() if value is not None}
 
 
-def _rows(client: Any) -> dict[str, int]:
-    return {collection.name: collection.count() for collection in client.list_collections()}
-
-
-def _listing(folder: Path) -> list[list[Any]]:
-    """Every file with size and time of change: cheap to compare, and different after any write."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
-    return [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-
-
-def _look_at(folder: Path) -> None:
-    """If the seal is broken, let another process open everything first. Raises LibraryDamaged if it does not live."""
-    try:
-        seal = json.loads((folder / SEAL).read_text())
-    except (OSError, ValueError):
-        seal = {"files": [], "rows": {}}
-    if seal["files"] == _listing(folder):
-        return
-    child = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", "seehear.stores.chroma", str(folder), json.dumps(seal["rows"])],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if child.returncode:
-        last = child.stderr.strip().splitlines()[-1:] or [
-            f"the process that looked at it ended with {child.returncode}"
-        ]
-        raise _damaged(folder, last[0])
-
-
 def _damaged(folder: Path, why: str) -> LibraryDamaged:
     return LibraryDamaged(
         f"The vectors in {folder} are damaged: {why}. They can be made again from your files: "
-        f"remove the library's folder {folder.parent} and add them again."
+        f"seehear verify --repair --library {folder.parent}"
     )
-
-
-def inspect(folder: Path, rows: dict[str, int]) -> None:
-    """Read every vector, and let some find themselves. May crash the process: run it in one that nobody needs.
-
-    `rows` is how many each collection held when it was sealed; nothing is known after an unclean close.
-    """
-    client = _open(folder)
-    if rows and rows != (found := _rows(client)):
-        raise LibraryError(f"it held {sum(rows.values()):,} rows when it was closed, and holds {sum(found.values()):,}")
-    for collection in client.list_collections():
-        held = collection.count()
-        probes: list[tuple[str, Any]] = []
-        read = 0
-        while ids := collection.get(include=[], limit=CHUNK, offset=read)["ids"]:
-            page = collection.get(ids=ids, include=["embeddings"])
-            vectors = page["embeddings"]
-            if vectors is None or len(vectors) != len(ids):
-                raise LibraryError(f"vectors are missing from {collection.name}")
-            probes += list(zip(page["ids"], vectors, strict=True))[:: max(1, held // PROBES)]
-            read += len(ids)
-        if read != held:
-            raise LibraryError(f"{collection.name} counts {held} rows and holds {read}")
-        for name, vector in probes:
-            near = collection.query(query_embeddings=vector[None, :], n_results=1, include=["distances"])
-            if not near["ids"][0] or (near["distances"] or [[1.0]])[0][0] > 1e-3:
-                raise LibraryError(f"row {name} of {collection.name} cannot be found by its own vector")
-    client.close()
-
-
-if __name__ == "__main__":
-    try:
-        inspect(Path(sys.argv[1]), json.loads(sys.argv[2]))
-    except (ChromaError, LibraryError, ValueError, TypeError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")

@@ -114,5 +114,5 @@ def test_a_path_leads_there_from_everywhere(
     remembered(open_library, transcriber="faster-whisper:./model")
     monkeypatch.chdir(tmp_path)
     with open_library(models=SET) as library:
-        assert library._transcriber is not None
-        assert library._transcriber.fingerprint
+        assert library._parts.transcriber is not None
+        assert library._parts.transcriber.fingerprint

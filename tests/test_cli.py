@@ -337,7 +337,7 @@ def test_a_damaged_store_is_one_sentence_with_the_cure(run: Run, photos: Path, t
     status, _, err = run("search", "red")
     assert status == 1
     assert "are damaged" in err
-    assert "add them again" in err
+    assert "seehear verify --repair" in err
     assert len(err.splitlines()) == 1
 
 

@@ -61,7 +61,7 @@ def test_a_file_that_was_only_touched_is_read_but_not_embedded(library: Library,
     report = library.add(photos)
     assert (len(report.unchanged), report.embedded) == (5, 0)
     # The new time is remembered: the next look is a look at the time only.
-    assert library._ledger.known("photos/red.png").mtime_ns == 1_700_000_100 * 10**9  # type: ignore[union-attr]
+    assert library._parts.ledger.known("photos/red.png").mtime_ns == 1_700_000_100 * 10**9  # type: ignore[union-attr]
 
 
 def test_a_file_changed_within_the_clocks_grain_is_noticed(library: Library, photos: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_file_changed_within_the_clocks_grain_is_noticed(library: Library, pho
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
     report = library.add(photos)
-    assert names(report.added) == {"red.png"}
+    assert names(report.changed) == {"red.png"}
 
 
 def test_a_changed_file_is_replaced_whole(library: Library, photos: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_changed_file_is_replaced_whole(library: Library, photos: Path) -> Non
     assert first(library, "red") == "red.png"
     Image.new("RGB", (9, 9), "blue").save(photos / "red.png")
     report = library.add(photos)
-    assert names(report.added) == {"red.png"}
+    assert names(report.changed) == {"red.png"}
     assert first(library, "red") != "red.png"
     assert len(library.retrieve("red", k=50, min_score=0)) == 5
-    assert library._store.count(VISUAL) == 5
+    assert library._parts.store.count(VISUAL) == 5
 
 
 def test_the_same_bytes_under_two_names_are_embedded_once(library: Library, photos: Path) -> None:
@@ -112,7 +112,7 @@ def test_two_files_that_swap_their_bytes_are_both_right(library: Library, photos
     library.add(photos)
     assert first(library, "red") == "blue.png"
     assert first(library, "blue") == "red.png"
-    assert library._store.count(VISUAL) == 5
+    assert library._parts.store.count(VISUAL) == 5
 
 
 def test_bytes_that_move_to_a_new_name_while_the_old_one_changes_are_found(library: Library, photos: Path) -> None:
@@ -120,7 +120,7 @@ def test_bytes_that_move_to_a_new_name_while_the_old_one_changes_are_found(libra
     (photos / "zz.png").write_bytes((photos / "blue.png").read_bytes())
     Image.new("RGB", (9, 9), "white").save(photos / "blue.png")
     report = library.add(photos)
-    assert names(report.added) == {"zz.png", "blue.png"}
+    assert (names(report.added), names(report.changed)) == ({"zz.png"}, {"blue.png"})
     assert first(library, "blue") == "zz.png"
 
 
@@ -197,7 +197,7 @@ def test_new_metadata_of_an_unchanged_file_costs_no_embedding(library: Library, 
     age(photos)
     library.add(photos, metadata={"year": 2023})
     report = library.add(photos, metadata={"year": 2024})
-    assert (len(report.added), report.embedded) == (5, 0)
+    assert (len(report.changed), report.embedded) == (5, 0)
     assert len(library.retrieve("red", where={"year": 2024})) == 5
 
 
@@ -317,7 +317,7 @@ def test_a_file_of_several_segments_is_seen_whole_or_not_at_all(stuttering: Libr
     report = stuttering.add(photos)
     assert len(report.added) == 4
     assert [Path(problem.path).name for problem in report.failed] == ["broken.png"]
-    assert stuttering._store.count(VISUAL) == 12
+    assert stuttering._parts.store.count(VISUAL) == 12
     assert [(hit.start, hit.end) for hit in stuttering.retrieve("blue", k=3)] == [(0, 1), (1, 2), (2, 3)]
     assert "broken.png" not in names([hit.source for hit in stuttering.retrieve("red", k=50)])
 
@@ -329,7 +329,7 @@ def test_files_that_are_cut_otherwise_now_are_cut_again(
     stuttering.add(photos)
     stuttering.close()
     report = open_library().add(photos)
-    assert (len(report.added), report.embedded) == (5, 5)
+    assert (len(report.changed), report.embedded) == (5, 5)
 
 
 def test_pairs_of_copies_that_swap_their_bytes_are_all_right(library: Library, tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_pairs_of_copies_that_swap_their_bytes_are_all_right(library: Library, t
     for name, content in (("a1", b), ("a2", b), ("b1", a), ("b2", a)):
         (folder / f"{name}.png").write_bytes(content)
     report = library.add(folder)
-    assert names(report.added) == {"a1.png", "a2.png", "b1.png", "b2.png"}
+    assert names(report.changed) == {"a1.png", "a2.png", "b1.png", "b2.png"}
     assert names([hit.source for hit in library.retrieve("red", k=2)]) == {"b1.png", "b2.png"}
     assert names([hit.source for hit in library.retrieve("blue", k=2)]) == {"a1.png", "a2.png"}
 

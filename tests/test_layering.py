@@ -9,13 +9,16 @@ ROOT = Path(__file__).parent.parent
 # From the ground up: a room may import rooms of lower floors, and of its own floor.
 FLOORS = [
     {"types", "errors"},
-    {"calibration", "canary", "contracts", "metadata", "records"},
+    {"calibration", "canary", "contracts", "metadata", "records", "seal"},
     {
         "clip",
         "container",
+        "era",
         "encoded",
         "frames",
+        "handle",
         "media",
+        "sidecar",
         "packets",
         "picture",
         "registry",
@@ -24,17 +27,19 @@ FLOORS = [
         "track",
         "where",
     },
-    {"asked", "brought", "clock", "database", "pool", "speech", "together", "worker"},
-    {"words"},
+    {"asked", "brought", "clock", "database", "pool", "together", "worker"},
+    {"audit", "backup", "garbage", "kept", "speech", "words"},
     {"blocks", "evaluate", "grounding", "hits", "ledger", "presets", "query", "scales", "scenes", "selection"},
-    {"batches", "draft", "folders", "fusion", "ingest", "passages", "recall", "tally"},
-    {"passport", "place", "retrieve"},
+    {"batches", "changes", "draft", "due", "folders", "fusion", "ingest", "passages", "recall", "shortlist", "tally"},
+    {"custody", "passport", "place", "retrieve"},
     {"assembly", "tools"},
+    {"parts"},
+    {"inventory", "migration", "opening", "verification"},
     {"library"},
-    {"check", "measuring", "serving", "terminal"},
+    {"check", "measuring", "serving", "terminal", "upkeep"},
     {"cli"},
 ]
-PLUGINS = {"contracts", "errors", "frames", "media", "picture", "still", "track", "types"}
+PLUGINS = {"contracts", "errors", "frames", "media", "picture", "seal", "still", "track", "types"}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

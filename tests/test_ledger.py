@@ -43,15 +43,15 @@ def test_a_replaced_file_leaves_garbage_until_it_is_swept(ledger: Ledger) -> Non
     ledger.publish([entry("a", "1")])
     ledger.publish([entry("a", "2")])
     assert set(ledger.resolve(["a-1", "a-2"])) == {"a-2"}
-    assert ledger.garbage() == {VISUAL: ["a-1"]}
-    ledger.swept(VISUAL, ["a-1"])
-    assert ledger.garbage() == {}
+    assert ledger.garbage.rows() == {VISUAL: ["a-1"]}
+    ledger.garbage.swept(VISUAL, ["a-1"])
+    assert ledger.garbage.rows() == {}
 
 
 def test_a_file_that_comes_back_is_no_garbage(ledger: Ledger) -> None:
     for content in ("1", "2", "1"):
         ledger.publish([entry("a", content)])
-    assert ledger.garbage() == {VISUAL: ["a-2"]}
+    assert ledger.garbage.rows() == {VISUAL: ["a-2"]}
 
 
 def test_publishing_is_all_or_nothing(ledger: Ledger) -> None:
@@ -69,9 +69,9 @@ def test_a_twin_is_a_file_that_is_whole(ledger: Ledger) -> None:
     assert ledger.twin("2", "cut otherwise") is None
 
 
-def test_a_failed_file_is_not_known_but_listed(ledger: Ledger) -> None:
+def test_a_failed_file_is_listed_with_its_reason(ledger: Ledger) -> None:
     ledger.publish([entry("a", "1", status="failed")])
-    assert ledger.known("a") is None
+    assert [(outcome.status, outcome.reason) for outcome in ledger.outcomes("a")] == [("failed", "why")]
     assert [(problem.path, problem.reason) for problem in ledger.problems()] == [("a", "why")]
     assert ledger.counts() == {}
 
@@ -92,6 +92,6 @@ def test_what_was_written_is_there_after_reopening(ledger: Ledger, tmp_path: Pat
 
 def test_what_was_stored_and_never_published_is_garbage(ledger: Ledger) -> None:
     ledger.publish([entry("a", "1")])
-    ledger.intend(VISUAL, ["a-1", "b-1", "c-1"])
+    ledger.garbage.intend(VISUAL, ["a-1", "b-1", "c-1"])
     ledger.publish([entry("b", "1")])
-    assert ledger.garbage() == {VISUAL: ["c-1"]}
+    assert ledger.garbage.rows() == {VISUAL: ["c-1"]}

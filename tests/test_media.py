@@ -1,10 +1,8 @@
-"""Files by content, what is refused before it is decoded, and transcripts beside recordings."""
+"""Files by content, and what is refused before it is decoded."""
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -13,18 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from recordings import FORMATS, tone, write
 
-from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.media import (
     AUDIO_TYPES,
     PICTURE_TYPES,
-    SIDECAR_BYTES,
     TEXT_TYPES,
     VIDEO_TYPES,
     Limits,
-    is_sidecar,
     open_source,
     sniff,
-    stamp,
 )
 from seehear.types import Source
 
@@ -33,8 +28,6 @@ STARTS = [
     b"FORM", b"\x1aE\xdf\xa3", b"\0\0\0\x18ftyp", b"\0\0\0\x18moov", b".snd\0", b"caff\0\1", b"#!AMR\n", b"BM",
     b"\xff\xfe",
 ]  # fmt: skip
-SRT = b"1\n00:00:00,000 --> 00:00:01,000\nHello.\n"
-WHISPER = {"text": "Hello.", "language": "en", "segments": [{"start": 0.0, "end": 1.0, "text": "Hello."}]}
 
 
 def read(path: Path, limits: Limits | None = None) -> Source:
@@ -153,104 +146,3 @@ def test_texts_are_known_by_their_names_if_they_are_text(tmp_path: Path, name: s
             read(path)
     Image.new("RGB", (4, 4)).save(path, "PNG")
     assert read(path).type == "image/png"
-
-
-@pytest.fixture
-def talk(tmp_path: Path) -> Path:
-    folder = tmp_path / "talks"
-    folder.mkdir()
-    return write(folder / "talk.wav", tone(0.5, 16_000))
-
-
-@pytest.mark.parametrize("name", ["talk.srt", "talk.VTT", "talk.en.srt", "talk.pt-BR.vtt"])
-def test_a_transcript_beside_a_recording_comes_with_it(talk: Path, name: str) -> None:
-    bare = read(talk)
-    talk.with_name(name).write_bytes(SRT)
-    source = read(talk)
-    assert bare.subtitles is None
-    assert source.subtitles == (Path(name).suffix.lower(), SRT)
-    assert is_sidecar(talk.with_name(name))
-
-
-@pytest.mark.parametrize("name", ["talk.2.srt", "other.srt", "talk.txt", "talk.en.json", "talk.tsv"])
-def test_what_is_named_otherwise_is_no_transcript(talk: Path, name: str) -> None:
-    talk.with_name(name).write_bytes(SRT)
-    assert read(talk).subtitles is None
-    assert not is_sidecar(talk.with_name(name))
-
-
-def test_the_first_of_several_transcripts_is_taken(talk: Path) -> None:
-    for name in ("talk.en.srt", "talk.json", "talk.vtt"):
-        talk.with_name(name).write_bytes(SRT)
-    assert read(talk).subtitles == (".vtt", SRT)
-    talk.with_name("talk.srt").write_bytes(SRT)
-    assert read(talk).subtitles == (".srt", SRT)
-
-
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"segments": 3}', '{"segments": [3]}', '{"segments": [{"start": 1}]}', "[" * 100_000]
-)
-def test_json_that_whisper_did_not_write_is_no_transcript(talk: Path, content: str) -> None:
-    beside = talk.with_name("talk.json")
-    beside.write_text(content)
-    assert read(talk).subtitles is None
-    beside.write_text(json.dumps(WHISPER))
-    assert read(talk).subtitles == (".json", beside.read_bytes())
-
-
-def test_another_transcript_makes_another_content(talk: Path) -> None:
-    beside = talk.with_name("talk.srt")
-    contents = [read(talk).content]
-    for written in (SRT, SRT + b"\n", SRT):
-        beside.write_bytes(written)
-        contents.append(read(talk).content)
-    beside.unlink()
-    contents.append(read(talk).content)
-    assert contents[0] == contents[4]
-    assert contents[1] == contents[3]
-    assert len(set(contents)) == 3
-
-
-def test_a_stamp_says_what_the_source_says_and_changes_with_the_transcript(talk: Path) -> None:
-    beside = talk.with_name("talk.srt")
-    stamps = [stamp(talk)]
-    beside.write_bytes(SRT)
-    stamps.append(stamp(talk))
-    source = read(talk)
-    assert stamps[1] == (source.size, source.mtime_ns)
-    assert stamps[1][0] == talk.stat().st_size + len(SRT)
-    os.utime(beside, ns=(0, talk.stat().st_mtime_ns + 7))
-    stamps.append(stamp(talk))
-    assert stamps[2][1] == talk.stat().st_mtime_ns + 7
-    assert len(set(stamps)) == 3
-    with pytest.raises(FileNotFoundError):
-        stamp(talk.with_name("nowhere.wav"))
-
-
-def test_a_transcript_is_seen_though_the_folders_listing_was_kept(talk: Path) -> None:
-    long_ago = time.time_ns() - 10**11
-    os.utime(talk.parent, ns=(long_ago, long_ago))
-    assert read(talk).subtitles is None
-    talk.with_name("talk.srt").write_bytes(SRT)
-    assert read(talk).subtitles is not None
-
-
-def test_a_picture_has_no_transcript(talk: Path) -> None:
-    picture = talk.with_name("photo.png")
-    Image.new("RGB", (4, 4)).save(picture)
-    picture.with_suffix(".srt").write_bytes(SRT)
-    assert read(picture).subtitles is None
-    assert stamp(picture)[0] == picture.stat().st_size
-    assert not is_sidecar(picture.with_suffix(".srt"))
-
-
-def test_a_transcript_that_is_no_use_is_noted(talk: Path) -> None:
-    beside = talk.with_name("talk.srt")
-    beside.mkdir()
-    with pytest.warns(MediaNote, match=r"talk\.srt beside it is no use"):
-        assert read(talk).subtitles is None
-    beside.rmdir()
-    with beside.open("wb") as file:
-        file.truncate(SIDECAR_BYTES + 1)
-    with pytest.warns(MediaNote, match="more than 16 MB"):
-        assert read(talk).subtitles is None

@@ -40,7 +40,7 @@ def test_the_same_id_is_replaced_and_new_metadata_costs_no_embedding(library: Li
     library.add_texts(["blue"], ids=["x"])
     assert [hit.text for hit in library.retrieve("blue", min_score=0)] == ["blue"]
     encoder.embedded.clear()
-    assert library.add_texts(["blue"], [{"by": "ann"}], ["x"]).added == ["x"]
+    assert library.add_texts(["blue"], [{"by": "ann"}], ["x"]).changed == ["x"]
     assert encoder.embedded == []
     assert library.retrieve("blue", where={"by": "ann"}, min_score=0)[0].source == "x"
 
@@ -51,7 +51,7 @@ def test_removing_by_id_leaves_the_others(library: Library) -> None:
     assert [hit.source for hit in library.retrieve("red", min_score=0)] == ["y"]
     with pytest.raises(InputError, match="Not in this library: x"):
         library.remove("x")
-    assert library._ledger.words.nearest(next(iter(library._ledger.counts())), "red", 1) == []
+    assert library._parts.ledger.words.nearest(next(iter(library._parts.ledger.counts())), "red", 1) == []
 
 
 def test_a_passage_without_words_is_reported_and_stops_no_other(library: Library) -> None:

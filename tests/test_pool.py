@@ -86,7 +86,7 @@ def test_a_file_is_opened_then_cut_then_finished(pool: Pool, tmp_path: Path) -> 
 def test_what_is_known_is_not_decoded_again(pool: Pool, tmp_path: Path) -> None:
     job = picture(tmp_path, "one")
     content = next(event.content for event in pool.run([job]) if isinstance(event, Opened))
-    again = list(pool.run([Job(job.key, job.path, unless=content)]))
+    again = list(pool.run([Job(job.key, job.path, unless=[content])]))
     assert [type(event) for event in again] == [Opened, Finished]
 
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from recordings import tone, write
 
 from seehear import Library, ModelSet, Query, query, track
+from seehear.database import Database
 from seehear.errors import QueryError
+from seehear.kept import Transcripts
 from seehear.modalities import audio
 from seehear.speech import Speech
 from seehear.testing import COLOUR, LoudnessTranscriber
@@ -60,7 +62,8 @@ def parts(**fields: Any) -> list[tuple[Content, float]]:
 
 def asked_with(field: str, sound: Waveform) -> None:
     if field == "voice":
-        query.heard(Query(voice=sound), None, Speech(LoudnessTranscriber()))  # type: ignore[arg-type]
+        transcripts = Transcripts(Database(Path(":memory:")))
+        query.heard(Query(voice=sound), None, Speech(LoudnessTranscriber(), None, transcripts))  # type: ignore[arg-type]
     else:
         parts(text="red", **{field: sound if field == "audio" else [sound]})
 

@@ -37,9 +37,9 @@ def grown(
     modality, channel = collection.modality, collection.channel
     names = [f"{channel}{k}" for k in range(n * copies)]
     segments = [Segment(name, f"f/{name}", modality, channel) for name in names]
-    library._store.upsert(collection, segments, rows)
+    library._parts.store.upsert(collection, segments, rows)
     route = Route(channel, collection.encoder, frozenset({"text", "image"}))
-    library._ledger.publish(
+    library._parts.ledger.publish(
         Entry(
             Known(s.source, "f", b"x", modality, str(k // copies // windows), 1, 1, 1, "", {}, {}),
             [s],
@@ -50,48 +50,48 @@ def grown(
 
 
 def test_a_scale_is_kept_shifted_and_measured_anew(library: Library, encoder: ColourEncoder) -> None:
-    scales = Scales(library._ledger, library._store, {COLOUR_SET.routes[0]: encoder})
+    scales = Scales(library._parts.ledger, library._parts.store, {COLOUR_SET.routes[0]: encoder})
     grown(library, 100)
     scales.refresh()
-    first = library._ledger.kept(f"null {COLOUR} visual image text")
+    first = library._parts.ledger.kept.get(f"null {COLOUR} visual image text")
     grown(library, 110)
     scales.refresh()
-    assert library._ledger.kept(f"null {COLOUR} visual image text") == first
+    assert library._parts.ledger.kept.get(f"null {COLOUR} visual image text") == first
     grown(library, 200)
     scales.refresh()
-    assert library._ledger.kept(f"null {COLOUR} visual image text") != first
+    assert library._parts.ledger.kept.get(f"null {COLOUR} visual image text") != first
 
 
 def test_the_best_of_an_unrelated_question_keeps_its_worth_while_the_library_grows(library: Library) -> None:
-    scales = library._scales
+    scales = library._parts.scales
     worth = []
     for n in (30, 300, 3000):
         grown(library, n)
         scales.refresh()
         rows = np.random.default_rng(9).normal(size=(40, 8)).astype(np.float32)
-        tops = [library._store.nearest(SEEN, row, 1) for row in rows]
+        tops = [library._parts.store.nearest(SEEN, row, 1) for row in rows]
         worth.append(float(np.median([scales.rate(SEEN, frozenset({"image"}), top)[0] for top in tops])))
     assert max(worth) - min(worth) < 1.5
 
 
 def test_what_was_kept_serves_the_next_process_without_the_encoder(library: Library, encoder: ColourEncoder) -> None:
     grown(library, 50)
-    library._scales.refresh()
-    another = Scales(library._ledger, library._store, {})
-    assert another.rate(SEEN, frozenset({"text"}), [Match("visual1", 0.9)]) == library._scales.rate(
+    library._parts.scales.refresh()
+    another = Scales(library._parts.ledger, library._parts.store, {})
+    assert another.rate(SEEN, frozenset({"text"}), [Match("visual1", 0.9)]) == library._parts.scales.rate(
         SEEN, frozenset({"text"}), [Match("visual1", 0.9)]
     )
 
 
 def test_a_picture_that_is_asked_of_itself_does_not_count(library: Library) -> None:
     grown(library, 20)
-    library._scales.refresh()
-    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 1.0)])
+    library._parts.scales.refresh()
+    (surprise,) = library._parts.scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 1.0)])
     assert surprise > 1.0
 
 
 def test_nothing_found_is_rated_nothing(library: Library) -> None:
-    assert library._scales.rate(SEEN, frozenset({"text"}), []) == []
+    assert library._parts.scales.rate(SEEN, frozenset({"text"}), []) == []
 
 
 def test_the_bank_is_of_many_different_sentences() -> None:
@@ -101,17 +101,17 @@ def test_the_bank_is_of_many_different_sentences() -> None:
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_library_of_a_few_things_has_scores_too(library: Library, n: int) -> None:
     grown(library, n)
-    library._scales.refresh()
+    library._parts.scales.refresh()
     for kind in ("text", "image"):
-        assert np.isfinite(library._scales.rate(SEEN, frozenset({kind}), [Match("visual0", 0.5)])).all()  # type: ignore[arg-type]
+        assert np.isfinite(library._parts.scales.rate(SEEN, frozenset({kind}), [Match("visual0", 0.5)])).all()  # type: ignore[arg-type]
 
 
 def test_copies_of_a_picture_do_not_make_it_an_everyday_one(library: Library) -> None:
     worth = []
     for copies in (1, 2):
         grown(library, 40, copies=copies)
-        scales = Scales(library._ledger, library._store, library._encoders)
-        library._ledger.drop_kept()
+        scales = Scales(library._parts.ledger, library._parts.store, library._parts.encoders)
+        library._parts.ledger.kept.drop()
         (surprise,) = scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 1.0)])
         worth.append(surprise)
     assert worth[1] == pytest.approx(worth[0], rel=0.35)
@@ -119,7 +119,7 @@ def test_copies_of_a_picture_do_not_make_it_an_everyday_one(library: Library) ->
 
 
 def test_a_scale_is_measured_anew_when_there_is_more_to_ask_with(library: Library) -> None:
-    scales = library._scales
+    scales = library._parts.scales
     grown(library, 50, collection=READ)
     before = scales.rate(READ, frozenset({"image"}), [Match("text1", 0.9)])
     grown(library, 60, seed=1)
@@ -133,9 +133,9 @@ def test_pictures_that_are_what_the_texts_are_about_still_find_them(library: Lib
     rows = np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32)
     grown(library, 60, rows=rows)
     grown(library, 60, rows=rows + np.random.default_rng(3).normal(scale=0.02, size=rows.shape), collection=READ)
-    library._scales.refresh()
-    (surprise,) = library._scales.rate(READ, frozenset({"image"}), [Match("text1", 0.999)])
-    foreign = library._scales._nulls[READ, "image"]
+    library._parts.scales.refresh()
+    (surprise,) = library._parts.scales.rate(READ, frozenset({"image"}), [Match("text1", 0.999)])
+    foreign = library._parts.scales._nulls[READ, "image"]
     assert foreign.location < 0.95  # with the pictures alone it were 0.99: each finds its own text
     assert surprise > 1
 
@@ -144,6 +144,6 @@ def test_windows_of_one_recording_do_not_make_each_other_everyday_sounds(library
     files = np.repeat(np.random.default_rng(4).normal(size=(30, 8)), 6, axis=0)
     rows = (files + np.random.default_rng(5).normal(scale=0.1, size=files.shape)).astype(np.float32)
     grown(library, len(rows), rows=rows, windows=6)
-    library._scales.refresh()
-    (surprise,) = library._scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 0.99)])
+    library._parts.scales.refresh()
+    (surprise,) = library._parts.scales.rate(SEEN, frozenset({"image"}), [Match("visual1", 0.99)])
     assert surprise > 2

@@ -74,7 +74,7 @@ def test_a_transcript_beside_the_file_is_taken_instead_and_a_new_one_is_noticed(
     assert writer.transcribed == []
     assert library.retrieve("written", channels={"speech"}, min_score=0)[0].text == "As it was written."
     beside.write_text("1\n00:00:00,500 --> 00:00:02,000\nAs it was mended.\n")
-    assert library.add(path).added == [str(path)]
+    assert library.add(path).changed == [str(path)]
     assert library.retrieve("mended", channels={"speech"}, min_score=0)[0].text == "As it was mended."
 
 

@@ -17,11 +17,11 @@ import hashlib, sys
 from seehear import Library
 with Library.open(sys.argv[2], models="mini", store="memory") as library:
     assert library.add(sys.argv[1]).added
-    for collection in sorted(library._ledger.counts(), key=str):
-        held = library._store.get(collection, sorted(library._store.ids(collection)))
+    for collection in sorted(library._parts.ledger.counts(), key=str):
+        held = library._parts.store.get(collection, sorted(library._parts.store.ids(collection)))
         print(collection.channel, hashlib.sha256(b"".join(held[name].tobytes() for name in sorted(held))).hexdigest())
         print(*sorted(held))
-    print([(one.start, one.text) for one in library._ledger.segments(library.info()["sources"][0])])
+    print([(one.start, one.text) for one in library._parts.ledger.segments(library.info()["sources"][0])])
 """
 
 

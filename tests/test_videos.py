@@ -159,7 +159,7 @@ def test_the_same_bytes_under_two_names_are_looked_at_once(
 def test_removing_a_video_leaves_no_thumbnail(library: Library, path: Path) -> None:
     library.add(path)
     library.remove(path)
-    assert library._ledger.scenes.thumbnail("films/day.mp4", 7.0) == b""
+    assert library._parts.ledger.scenes.thumbnail("films/day.mp4", 7.0) == b""
 
 
 def test_frames_can_be_chosen_by_shots_and_that_is_remembered(open_library: OpenLibrary, path: Path) -> None:
@@ -169,7 +169,7 @@ def test_frames_can_be_chosen_by_shots_and_that_is_remembered(open_library: Open
     with open_library(models=SET, transcriber=LoudnessTranscriber()) as library:
         assert library.add(path).unchanged == [str(path)]
     with open_library(models=SET, transcriber=LoudnessTranscriber(), frames="keyframes") as library:
-        assert library.add(path).added == [str(path)]
+        assert library.add(path).changed == [str(path)]
     with pytest.raises(InputError, match="keyframes or shots"):
         open_library(models=SET, frames="best")
 
@@ -248,7 +248,7 @@ def test_a_video_that_cannot_be_watched_for_want_of_a_package_keeps_what_it_had(
     blocked.mkdir()
     (blocked / "cv2.py").write_text("raise ImportError('no cv2')")
     monkeypatch.syspath_prepend(str(blocked))
-    library._pool.close()
+    library._parts.pool.close()
     film(path, steady([(4, plain(COLOURS["blue"])), (4, plain(COLOURS["red"]))], 12.5))
     (problem,) = library.add(path).failed
     assert "videos need the package cv2" in problem.reason

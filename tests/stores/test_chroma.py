@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seehear.errors import LibraryDamaged, LibraryError
-from seehear.stores import chroma
+from seehear.stores import chroma, inspection
 from seehear.stores.chroma import ChromaStore
 from seehear.testing import StoreContract
 from seehear.types import Collection, Segment
@@ -75,7 +75,7 @@ def test_a_closed_store_is_not_looked_at_again(written: Path, monkeypatch: pytes
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("no child is needed")
 
-    monkeypatch.setattr(chroma.subprocess, "run", forbidden)
+    monkeypatch.setattr(inspection.subprocess, "run", forbidden)
     ChromaStore(written).close()
 
 
@@ -108,11 +108,11 @@ def test_a_damaged_file_is_an_error_or_does_no_harm(written: Path, name: str, da
     except LibraryDamaged as error:
         message = str(error)
     else:
-        message = f"{written}: nothing to add them again for"
+        message = f"{written}: no seehear verify --repair is needed"
         assert store.count(ROWS) == 1200
         store.close()
     assert str(written) in message
-    assert "add them again" in message
+    assert "seehear verify --repair" in message
 
 
 class TestChromaClientOfOnesOwn(StoreContract):
