@@ -68,7 +68,7 @@ class Database:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE)
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("CREATE TABLE IF NOT EXISTS passport (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
                 found = self.all("SELECT value FROM passport WHERE key = 'format'")
                 if found and found != [(FORMAT,)]:

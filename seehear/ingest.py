@@ -92,7 +92,9 @@ class Ingest:
         """Forget files, and delete all that was stored of them."""
         with self.tally.run(lambda: 0):
             self.tally.total = len(keys)
+            contents = {known.content for key in keys if (known := self.ledger.known(key))}
             self.ledger.remove(keys)
+            self.ledger.transcripts.tidy(contents)
             for key in keys:
                 self.tally.done("removed", key)
             self.sweep()

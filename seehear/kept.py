@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from seehear.contracts import Transcriber
@@ -51,10 +51,14 @@ class Transcripts:
         with self._file.transaction() as db:
             db.execute("INSERT OR REPLACE INTO transcripts VALUES (?, ?, ?)", (content, stretch, written))
 
-    def tidy(self) -> None:
-        """Forget those of bytes that no file has."""
+    def tidy(self, contents: Iterable[str] | None = None) -> None:
+        """Forget those of bytes that no file has, or of some of these: what a killed run heard has no file yet."""
+        unused = "DELETE FROM transcripts WHERE content NOT IN (SELECT content FROM sources)"
         with self._file.transaction() as db:
-            db.execute("DELETE FROM transcripts WHERE content NOT IN (SELECT content FROM sources)")
+            if contents is None:
+                db.execute(unused)
+            else:
+                db.executemany(f"{unused} AND content = ?", [(content,) for content in contents])
 
 
 def stretch_name(transcriber: Transcriber, language: str | None, sound: Waveform) -> str:

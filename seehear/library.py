@@ -183,8 +183,7 @@ class Library:
         """
         parts = self._open_parts()
         with self._place.turn():
-            moved = relocated(parts.ledger, os.fspath(old), os.fspath(new))
-            parts.ledger.move_roots(moved)
+            parts.ledger.move_roots(moved := relocated(parts.ledger, os.fspath(old), os.fspath(new)))
         return sorted(moved)
 
     def migrate(
@@ -269,8 +268,9 @@ class Library:
         parts, whole = self._parts, False
         try:
             if not parts.store.forgets:
-                with self._place.turn():
-                    self._custody.back_up(parts.ledger)
+                with self._place.turn(wait=False) as ours:
+                    if ours:  # else whoever is at it will do so
+                        self._custody.back_up(parts.ledger)
             parts.close()
             whole = not self._place.shared and not parts.store.forgets
         finally:

@@ -87,24 +87,32 @@ class Place:
             self._tell()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Be the only one who writes: what one has stored and not yet published is garbage to another."""
+    def turn(self, *, wait: bool = True) -> Iterator[bool]:
+        """Be the only one who writes: what one has stored and not yet published is garbage to another.
+
+        Gives whether it is our turn, which it always is for whoever waits.
+        """
         with self._writing:
             if not self.shared:
-                yield
+                yield True
                 return
             try:
                 self._writer.acquire(timeout=0)
             except Timeout:
+                if not wait:
+                    yield False
+                    return
                 logger.info("waiting for another process to end its changes", extra={"seehear": {"event": "waiting"}})
                 self._writer.acquire()
             try:
-                yield
+                yield True
             finally:
                 self._writer.release()
 
     def release(self) -> None:
         """Let go of it; may be called twice."""
+        if self._writer.is_locked:
+            self._writer.release()
         if self._lock.is_locked:
             self._holder.unlink(missing_ok=True)
             self._lock.release()

@@ -7,6 +7,7 @@ opened; where there is none, because the process was killed, another process loo
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from seehear.types import Collection, Match, Segment
 
 from .inspection import embedded, fault
 
+logger = logging.getLogger("seehear.store")
 CHUNK = 250
 """Rows per call: Chroma Cloud takes 300, an embedded one 5,461; its throughput is flat from 150 on."""
 HNSW = {"space": "cosine", "max_neighbors": 64, "ef_construction": 200, "ef_search": 4000}
@@ -46,8 +48,12 @@ class ChromaStore:
         broken = self._seal.broken()
         if broken:
             raise _damaged(folder, f"{', '.join(broken)} is not what was written")
-        if broken is None and made and (why := fault(folder)):
-            raise _damaged(folder, why)
+        if broken is None and made:
+            logger.info(
+                "the library was not closed: its vectors are looked at", extra={"seehear": {"event": "looking"}}
+            )
+            if why := fault(folder):
+                raise _damaged(folder, why)
         self._seal.lift()
         try:
             self._client = embedded(folder)

@@ -328,7 +328,7 @@ def test_a_chroma_client_of_ones_own_holds_the_vectors(open_library: OpenLibrary
 
 def test_what_is_no_store_is_an_input_error(open_library: OpenLibrary) -> None:
     for wrong in (object(), MemoryStore, "mini", 5):
-        with pytest.raises(InputError, match="A store is a name, a Chroma server .*, a Chroma client or a Store, not"):
+        with pytest.raises(InputError, match=r"A store is a name, a Chroma server .*, a Chroma client or a Store, not"):
             open_library(store=wrong)
 
 

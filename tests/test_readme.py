@@ -50,26 +50,32 @@ def test_moments_of_videos_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("bridge.mp4").stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("_files")
+def test_keeping_it_true_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(BLOCKS[4], "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert capsys.readouterr().out == "5 0 [] []\nTrue {} 0 []\n"
+
+
 @pytest.mark.filterwarnings(  # LlamaIndex uses what is deprecated
     "ignore::pydantic.warnings.PydanticDeprecationWarning", "ignore:is_running called:DeprecationWarning"
 )
 @pytest.mark.usefixtures("_files")
-@pytest.mark.parametrize("number", [4, 5, 6])
+@pytest.mark.parametrize("number", [5, 6, 7])
 def test_pipelines_and_agents_run(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "cookbook")
     with Library.open("media.library") as library:
         library.add("photos", metadata={"project": "spring"})
     models = "from scripted_langchain import ScriptedChat; chat_model = ScriptedChat()"
-    if number == 5:
+    if number == 6:
         models = "from scripted_llama_index import ScriptedLLM; llm = ScriptedLLM()"
     code = re.sub(r"from my_package import .*", models, BLOCKS[number])
     names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own README
     names["library"].close()
-    if number == 4:
+    if number == 5:
         assert names["shown"][0]["type"] == "text"
         assert names["answer"]
-    elif number == 5:
+    elif number == 6:
         assert str(names["answer"]).startswith("\u201c")
         assert len(names["agent"].tools) == 5
     else:
@@ -78,7 +84,7 @@ def test_pipelines_and_agents_run(number: int, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("_files")
 def test_bringing_your_own_encoder_runs() -> None:
-    own = BLOCKS[7].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
+    own = BLOCKS[8].replace("my_package.models:MyEncoder", "seehear.testing:ColourEncoder")
     exec(compile(own, "README.md", "exec"), {})  # noqa: S102 - our own README
 
 
@@ -98,14 +104,14 @@ def test_bringing_a_client_and_vectors_runs(photos: Path) -> None:
     for file, row in zip(files, Mini().embed(pictures, "document"), strict=True):
         np.save(Path("vectors", file.stem), row)
     names: dict[str, Any] = {}
-    exec(compile(BLOCKS[8], "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(BLOCKS[9], "README.md", "exec"), names)  # noqa: S102 - our own README
     names["client"].close()
     assert len(names["report"].added) == len(files) == 4
 
 
 def test_every_command_in_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\| `seehear (\w+)", README, re.MULTILINE)
-    assert len(commands) == 7
+    assert len(commands) == 11
     for command in commands:
         with pytest.raises(SystemExit) as caught:
             cli.main([command, "--help"])
