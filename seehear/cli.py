@@ -190,6 +190,7 @@ def _info(given: argparse.Namespace) -> int:
         "library": info["library"],
         "models": info["models"],
         "vectors": info["store"],
+        **({"migration": f"begun, to {info['migration']}; seehear migrate goes on"} if info["migration"] else {}),
         "routes": "; ".join(
             f"{r['channel']} by {r['encoder']}, asked with {' or '.join(r['asked_by'])}" for r in info["routes"]
         ),

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seehear.migration import under_way
 from seehear.parts import Parts
 from seehear.words import NAME as WORDS
 
@@ -28,6 +29,7 @@ def inventory(folder: Path, parts: Parts) -> dict[str, Any]:
         ],
         "transcriber": parts.transcriber.name if parts.transcriber else None,
         "encoders": {route.encoder: parts.passport.fingerprint(route.encoder) for route in parts.encoders},
+        "migration": under_way(folder),
         "files": len(sources) - ledger.lost(),
         "segments": sum(ledger.counts().values()),
         "problems": [asdict(problem) for problem in ledger.problems()],

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.batches import BATCH
-from seehear.errors import InputError
+from seehear.errors import InputError, LibraryError
 from seehear.folders import LEDGER, File
 from seehear.ledger import Ledger
 from seehear.parts import Chosen, Parts, assemble
@@ -87,7 +87,8 @@ class Migration:
     def _begun(self) -> Parts:
         """The next era as far as it is made."""
         era = self._old.store.number + 1
-        with suppress(OSError), closing(Ledger(self._path, ())) as before:
+        fits = False
+        with suppress(LibraryError), closing(Ledger(self._path, ())) as before:
             fits = before.passport().get("migration") == self._wish() and before.counters().get("era") == era
         if not fits:
             self._remove()
@@ -190,6 +191,15 @@ class Migration:
             report.embedded += len(part)
         self._new.store.upsert(place, segments, np.stack([rows[one.id] for one in segments]))
         return True
+
+
+def under_way(folder: Path) -> str | None:
+    """Name of the models that a library is to have when a migration is ended that was begun; None if none was."""
+    if not (folder / NEXT).exists():
+        return None
+    with suppress(LibraryError), closing(Ledger(folder / NEXT, ())) as ledger:
+        return str(json.loads(ledger.passport().get("migration", '[""]'))[0]) or None
+    return None
 
 
 def _what(segment: Segment) -> tuple[object, ...]:

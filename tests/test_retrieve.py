@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seehear import Library, Query
+from seehear import Library, ModelSet, Query
 from seehear.errors import QueryError
 from seehear.query import parts
-from seehear.testing import COLOUR
+from seehear.testing import COLOUR, COLOUR_SET
+from seehear.types import Match, Route
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +171,39 @@ def test_a_picture_that_lies_on_its_side_is_turned_as_from_its_file(library: Lib
         asked = parts(Query(image=picture), library.retriever().asked)
     (from_file,) = parts(Query(image=tmp_path / "side.jpg"), library.retriever().asked)
     assert asked[0][0].pixels.shape == from_file[0].pixels.shape == (40, 30, 3)  # type: ignore[union-attr]
+
+
+def test_no_answer_mixes_two_states_of_a_library(
+    open_library: Callable[..., Library], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A passage is replaced between the question and the answer: it is found as it is now, and as nothing else."""
+    routes = (*COLOUR_SET.routes, Route("text", COLOUR, frozenset({"image", "text"})))
+    library = open_library(tmp_path / "both", models=ModelSet("both", routes))
+    store = library._parts.store
+    library.add_texts(["red"], ids=["note"])
+    library.retrieve(Query(image=photos / "red.png"))
+    nearest, replaced = store.nearest, []
+
+    def changing(*given: Any) -> list[Match]:
+        rows = nearest(*given)
+        if not replaced:
+            replaced.append(True)
+            library.add_texts(["red and blue"], ids=["note"])
+        return rows
+
+    monkeypatch.setattr(store, "nearest", changing)
+    hits = library.retrieve(Query(image=photos / "red.png"), k=10, min_score=0)
+    assert [hit.text for hit in hits if hit.source == "note"] == ["red and blue"]
+
+
+def test_a_library_that_never_stands_still_is_answered_all_the_same(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, asked = library._parts.ledger, []
+
+    def counters() -> dict[str, int]:
+        asked.append(True)
+        return {"changes": len(asked)}
+
+    monkeypatch.setattr(ledger, "counters", counters)
+    assert len(library.retrieve("red", k=3, min_score=0)) == 3
