@@ -92,22 +92,29 @@ class Place:
 
         Gives whether it is our turn, which it always is for whoever waits.
         """
-        with self._writing:
-            if not self.shared:
-                yield True
-                return
+        if not self._writing.acquire(blocking=wait):
+            yield False
+            return
+        try:
+            ours = not self.shared or self._acquired(wait=wait)
             try:
-                self._writer.acquire(timeout=0)
-            except Timeout:
-                if not wait:
-                    yield False
-                    return
-                logger.info("waiting for another process to end its changes", extra={"seehear": {"event": "waiting"}})
-                self._writer.acquire()
-            try:
-                yield True
+                yield ours
             finally:
-                self._writer.release()
+                if self.shared and ours:
+                    self._writer.release()
+        finally:
+            self._writing.release()
+
+    def _acquired(self, *, wait: bool) -> bool:
+        """Take the lock of those who write."""
+        try:
+            self._writer.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                return False
+            logger.info("waiting for another process to end its changes", extra={"seehear": {"event": "waiting"}})
+            self._writer.acquire()
+        return True
 
     def release(self) -> None:
         """Let go of it; may be called twice."""

@@ -67,6 +67,7 @@ class Retriever:
         Any field of Query may be given beside a plain string. Raises QueryError for a question that cannot be asked.
         """
         wanted = count(self.k if k is None else k)
+        self._counters()
         asked, said = heard(self._built(query, fields), self.asked, self.speech)
         condition = filters(asked)
         contents = parts(asked, self.asked)
