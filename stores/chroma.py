@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,10 +31,14 @@ from .inspection import embedded, fault
 logger = logging.getLogger("seehear.store")
 CHUNK = 250
 """Rows per call: Chroma Cloud takes 300, an embedded one 5,461; its throughput is flat from 150 on."""
-HNSW = {"space": "cosine", "max_neighbors": 64, "ef_construction": 200, "ef_search": 4000}
+PAGE = 100_000
+"""Ids per page of a Chroma that is not in the cloud, which looks for each page from the beginning."""
+HNSW = {"space": "cosine", "max_neighbors": 32, "ef_construction": 200, "ef_search": 4000}
 """How a collection is indexed; only what is said at its creation counts. Chroma's defaults (16, 100, 100) find half of
 the true ten when pictures ask among 20,000 texts: such questions lie apart from all that is stored. With these it is
 more than 99 %, for some milliseconds more: `cookbook/measure_stores.py` prints both."""
+SPARE = 0.04
+"""Share of a file that may be empty before it is written anew."""
 SEAL = "seehear-seal.json"
 
 
@@ -59,6 +64,7 @@ class ChromaStore:
             self._client = embedded(folder)
         except Exception as error:  # Chroma raises its own, SQLite's and plain ones for damaged files
             raise _damaged(folder, str(error)) from error
+        self._folder = folder
         self._begin(folder)
 
     @classmethod
@@ -109,19 +115,14 @@ class ChromaStore:
             part = segments[start : start + CHUNK]
             ids = [segment.id for segment in part]
             with _explained(self._where):
-                target.upsert(
-                    ids=ids,
-                    embeddings=vectors[start : start + CHUNK],
-                    metadatas=[_metadata(segment) for segment in part],
-                )
+                target.upsert(ids=ids, embeddings=vectors[start : start + CHUNK])
 
     def nearest(
         self, collection: Collection, vector: NDArray[np.float32], k: int, among: Sequence[str] | None = None
     ) -> list[Match]:
         """The k segments most similar to a vector (dim,), best first; with `among`, only of these ids."""
-        held = self.count(collection)
         target = self._collection(collection)
-        if target is None or not held or (among is not None and not among):
+        if target is None or (among is not None and not among):
             return []
         ids = None if among is None else list(among)
         with _explained(self._where):
@@ -129,13 +130,12 @@ class ChromaStore:
                 answer = target.query(
                     query_embeddings=vector[None, :],
                     ids=ids,
-                    n_results=min(k, held if ids is None else len(ids)),
+                    n_results=k if ids is None else min(k, len(ids)),  # of what is there, if that is less
                     include=["distances"],
                 )
             except InternalError:
                 # One id that is gone by now fails the question; that is rare, and looking first costs more than asking.
-                there = set(self.ids(collection))
-                left = [name for name in ids or () if name in there]
+                left = self._there(target, ids or ())
                 if ids is None or len(left) == len(ids):
                     raise
                 return self.nearest(collection, vector, k, left)
@@ -170,11 +170,14 @@ class ChromaStore:
     def ids(self, collection: Collection) -> Iterator[str]:
         """All ids of a collection, read page by page."""
         target = self._collection(collection)
-        page: list[str] = []
-        offset = 0
-        while target and (page := target.get(include=[], limit=CHUNK, offset=offset)["ids"]):
+        size, offset, page = PAGE if self._owned else CHUNK, 0, [""]
+        while target and page:
+            with _explained(self._where):
+                page = target.get(include=[], limit=size, offset=offset)["ids"]
             yield from page
             offset += len(page)
+            if len(page) < size:
+                return
 
     def drop(self, collection: Collection) -> None:
         """Remove a collection and all it holds."""
@@ -189,8 +192,14 @@ class ChromaStore:
             self._closed = True
             self._client.close()
             if self._seal:
+                _shrunk(self._folder / "chroma.sqlite3")
                 with suppress(OSError):  # without it the files are looked at the next time
                     self._seal.set()
+
+    def _there(self, target: chromadb.Collection, ids: Sequence[str]) -> list[str]:
+        """Those of some ids that a collection has."""
+        parts = [list(ids[start : start + CHUNK]) for start in range(0, len(ids), CHUNK)]
+        return [name for part in parts for name in target.get(ids=part, include=[])["ids"]]
 
     def _collection(self, collection: Collection, *, create: bool = False) -> chromadb.Collection | None:
         if self._closed:
@@ -236,10 +245,12 @@ def _name(collection: Collection) -> str:
     return plain if clean == plain else f"x{clean}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
 
 
-def _metadata(segment: Segment) -> dict[str, Any]:
-    """Where a vector came from, for whoever looks inside; what is asked for by filters is the ledger's."""
-    own = {"_source": segment.source, "_start": segment.start, "_end": segment.end}
-    return {key: value for key, value in own.items() if value is not None}
+def _shrunk(file: Path) -> None:
+    """Give back what rows that are gone have left in Chroma's SQLite file; it never does so by itself."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, isolation_level=None)) as db:
+        (pages,), (free,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count"))
+        if free > SPARE * pages:
+            db.execute("VACUUM")
 
 
 def _damaged(folder: Path, why: str) -> LibraryDamaged:

@@ -48,16 +48,16 @@ def inspect(folder: Path) -> None:
     for collection in client.list_collections():
         held = collection.count()
         probes: list[tuple[str, Any]] = []
-        read = 0
-        while ids := collection.get(include=[], limit=PAGE, offset=read)["ids"]:
+        every = collection.get(include=[])["ids"]  # by pages each would be looked for from the beginning
+        if len(every) != held:
+            raise LibraryError(f"{collection.name} counts {held} rows and holds {len(every)}")
+        for start in range(0, held, PAGE):
+            ids = every[start : start + PAGE]
             page = collection.get(ids=ids, include=["embeddings"])
             vectors = page["embeddings"]
             if vectors is None or len(vectors) != len(ids):
                 raise LibraryError(f"vectors are missing from {collection.name}")
             probes += list(zip(page["ids"], vectors, strict=True))[:: max(1, held // PROBES)]
-            read += len(ids)
-        if read != held:
-            raise LibraryError(f"{collection.name} counts {held} rows and holds {read}")
         for name, vector in probes:
             near = collection.query(query_embeddings=vector[None, :], n_results=1, include=["distances"])
             if not near["ids"][0] or (near["distances"] or [[1.0]])[0][0] > 1e-3:

@@ -38,14 +38,6 @@ class TestChromaStore(StoreContract):
         assert collection.configuration_json["hnsw"]["space"] == "cosine"
         assert collection.configuration_json["embedding_function"] == {"type": "legacy"}
 
-    def test_where_it_came_from_can_be_read_by_others(self, store: ChromaStore) -> None:
-        _, vectors = self.rows(1)
-        timed = Segment("a", "talks/keynote.mp4", "video", "speech", 1.5, 2.5, metadata={"year": 2024})
-        store.upsert(self.other, [timed], vectors)
-        (collection,) = store._client.list_collections()
-        metadata = collection.get(include=["metadatas"])["metadatas"]
-        assert metadata == [{"_source": "talks/keynote.mp4", "_start": 1.5, "_end": 2.5}]
-
     def test_a_collection_of_another_space_is_refused(self, tmp_path: Path) -> None:
         folder = tmp_path / "other"
         client = chromadb.PersistentClient(str(folder))
