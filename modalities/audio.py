@@ -45,7 +45,7 @@ class AudioModality:
         what a transcript beside the file or in it says, else stretches that are still to be transcribed. Raises
         MediaError; warns MediaNote.
         """
-        cutter = Cutter(source, "audio", sound_settings(needs))
+        cutter = Cutter(source, "audio", self.settings)
         yield from heard(source, needs, cutter)
         if not cutter.counts and (needs.rate or needs.speech):
             warnings.warn("nothing is heard in it", MediaNote, stacklevel=2)
@@ -74,11 +74,6 @@ class Cutter:
 
     def stretch(self, channel: Channel, start: float, sound: Waveform) -> Piece:
         return self.cut(channel, start, start + sound.seconds, sound)
-
-
-def sound_settings(needs: Needs) -> str:
-    """Everything that decides where the segments of sound and speech of a library lie."""
-    return f"{SOUND}, {needs.rate} Hz, {needs.window} s"
 
 
 def heard(source: Source, needs: Needs, cutter: Cutter) -> Iterator[Piece | None]:

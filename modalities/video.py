@@ -18,7 +18,7 @@ from seehear.media import VIDEO_TYPES, Limits
 from seehear.picture import shrink
 from seehear.types import Channel, Content, Needs, Scalar, Segment, Source
 
-from .audio import SOUND, Cutter, Piece, heard, sound_settings
+from .audio import SOUND, Cutter, Piece, heard
 from .difference import opencv
 from .shots import SHOTS, one_a_shot
 from .tags import described
@@ -63,7 +63,7 @@ class ShotsModality(VideoModality):
 
 
 def _segments(source: Source, needs: Needs, limits: Limits, settings: str, choose: Choose) -> Iterator[Piece | None]:
-    seen, listened = Cutter(source, "video", settings), Cutter(source, "video", sound_settings(needs))
+    seen, listened = Cutter(source, "video", settings), Cutter(source, "video", settings)
     unseen: MediaError | None = None
     if needs.pictures:
         opencv()  # if it is missing, then let that be known before the work

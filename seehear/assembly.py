@@ -21,6 +21,7 @@ from seehear.presets import ModelSet, absolute
 from seehear.registry import build, load
 from seehear.types import Collection, Modality, Needs, Route
 
+NEXT = "next.sqlite"
 FRAMES = {"keyframes": "video", "shots": "shots"}
 """How the frames of videos are chosen, and the modality that does it; the first is the default."""
 OWN = "your own "
@@ -165,11 +166,13 @@ def collections(routes: Iterable[Route], modalities: Iterable[Modality]) -> list
     return [Collection(route.encoder, route.channel, one) for route, one in product(routes, modalities)]
 
 
-def drop(store: Store, ledger: Ledger) -> None:
-    """Remove the collections of an era that is over."""
+def drop(store: Store, ledger: Ledger, folder: Path) -> None:
+    """Remove the collections of an era that is over, and what the next was made in."""
     number, *places = json.loads(ledger.passport()["dropping"])
     for place in places:
         Era(store, number).drop(Collection(*place))
+    for name in (NEXT, f"{NEXT}-wal", f"{NEXT}-shm"):
+        (folder / name).unlink(missing_ok=True)
     ledger.forget(["dropping"])
 
 

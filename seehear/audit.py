@@ -37,7 +37,9 @@ class Audit:
     def mend(self) -> str | None:
         """Make indexes anew; what is wrong after that, or None."""
         with self._file.transaction(counted=True) as db:
-            db.execute("INSERT INTO passages (passages) VALUES ('rebuild')")
+            # Not `rebuild`, which would count segments without words too, and weigh all words otherwise.
+            db.execute("INSERT INTO passages (passages) VALUES ('delete-all')")
+            db.execute("INSERT INTO passages (rowid, text) SELECT number, text FROM segments WHERE text != ''")
             db.execute("REINDEX")
         return self._file.check()
 
@@ -50,13 +52,11 @@ class Audit:
                 [(key, route.channel, route.encoder, reason) for route in routes],
             )
 
-    def lost(self, keys: Iterable[str], route: Route, reason: str) -> list[str]:
-        """Those of some files that are still failed on a route for a reason."""
-        rows = self._file.all(
-            "SELECT source FROM outcomes WHERE channel = ? AND encoder = ? AND reason = ?",
-            (route.channel, route.encoder, reason),
-        )
-        return sorted({str(key) for (key,) in rows}.intersection(keys))
+    def failed(self, reason: str, route: Route | None = None) -> list[str]:
+        """Files that failed for a reason, on any route or on one."""
+        rows = self._file.all("SELECT source, channel, encoder FROM outcomes WHERE reason = ?", (reason,))
+        wanted = route and (route.channel, route.encoder)
+        return sorted({str(key) for key, *where in rows if wanted in (None, tuple(where))})
 
     def restored(self) -> None:
         """Note that everything is there again that the backup told of."""

@@ -44,14 +44,20 @@ def save(file: Database, path: Path) -> None:
     draft.replace(path)
 
 
-def restore(path: Path, ledger: Path) -> None:
-    """Make a ledger of its backup, in which every file is still to be read. Raises LibraryDamaged."""
+def fault(path: Path) -> str | None:
+    """What is wrong with a backup; None if nothing is."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as backup:
             (found,) = backup.execute("PRAGMA integrity_check").fetchone()
+            backup.execute("SELECT 1 FROM passport, counters, files LIMIT 1")
     except sqlite3.Error as error:
-        found = str(error)
-    if found != "ok":
+        return str(error)
+    return None if found == "ok" else str(found)
+
+
+def restore(path: Path, ledger: Path) -> None:
+    """Make a ledger of its backup, in which every file is still to be read. Raises LibraryDamaged."""
+    if found := fault(path):
         raise LibraryDamaged(
             f"{path} is no use either ({found}). Remove the library's folder {path.parent} and add your files again."
         )

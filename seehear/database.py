@@ -143,9 +143,13 @@ class Database:
             found = [str(row[0]) for row in self.all("PRAGMA integrity_check(5)")]
             with self.transaction() as db:
                 db.execute("INSERT INTO passages (passages) VALUES ('integrity-check')")
+            said, known = "SELECT number FROM segments WHERE text != ''", "SELECT id FROM passages_docsize"
+            for one, other in ((said, known), (known, said)):
+                if self.all(f"{one} EXCEPT {other} LIMIT 1"):
+                    found.append("the index of words is not of the passages that there are")
         except LibraryDamaged as error:
             return str(error)
-        return None if found == ["ok"] else "; ".join(found)
+        return "; ".join(one for one in found if one != "ok") or None
 
     def close(self) -> None:
         """Close the file; may be called twice."""

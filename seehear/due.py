@@ -98,9 +98,20 @@ class Due:
         if self.retry:
             return False
         self._described(known, given)
-        good = any(outcome.status != "failed" for outcome in self.ledger.outcomes(file.key))
-        self.tally.fail(Problem(file.name, "; ".join(reasons)), "partial" if good else "failed")
-        return True
+        return self.failed_before(file.key, file.name)
+
+    def as_before(self, known: Known, content: str) -> bool:
+        """Whether what became of a file would become of it again, as far as that can be told."""
+        current = known.settings == self.pool.settings.get(known.modality)
+        return current and content == known.content and not self.retry
+
+    def failed_before(self, key: str, name: str) -> bool:
+        """Tell of a file again that it failed, or in part, if it did; it may be called otherwise by now."""
+        reasons = self._reasons(key)
+        if reasons:
+            good = any(outcome.status != "failed" for outcome in self.ledger.outcomes(key))
+            self.tally.fail(Problem(name, "; ".join(reasons)), "partial" if good else "failed")
+        return bool(reasons)
 
     def _described(self, known: Known, given: Metadata) -> bool:
         if sorted(facts(known.given)) == sorted(facts(given)):  # as mappings, true and 1 would be equal

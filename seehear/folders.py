@@ -22,6 +22,7 @@ CLAIMS: dict[str, tuple[Channel, ...]] = {
     "video": ("visual", "sound", "speech"),
 }
 LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
+EMPTY = "there is no file in this folder"
 NOWHERE = "there is no such file or folder; check the spelling"
 URL = "it is a URL, and nothing is fetched; save it and add the file"
 
@@ -129,7 +130,7 @@ class Folders:
         for error in unreadable:
             yield Problem(str(error.filename), f"this folder cannot be read: {error.strerror}")
         if empty and not unreadable:
-            yield Problem(given, "there is no file in this folder")
+            yield Problem(given, EMPTY)
 
     def _file(self, folder: Path, path: Path, *, named: bool) -> File:
         holding = [name for name, root in self._roots.items() if path.is_relative_to(root)]
@@ -174,7 +175,7 @@ def followed(roots: Mapping[str, Path], before: Path, now: Path) -> dict[str, Pa
     found = {}
     for name, root in roots.items():
         beside = Path(os.path.normpath(now / os.path.relpath(root, before)))
-        if not root.exists() and beside.is_dir():
+        if not root.exists() and beside.is_dir() and beside not in roots.values():
             found[name] = beside
     return found
 
@@ -191,6 +192,10 @@ def relocated(ledger: Ledger, old: str, new: str) -> dict[str, Path]:
     held = ledger.paths()
     if not any((target / held[key].relative_to(source)).exists() for key in files):
         raise InputError(f"None of the {len(files):,} files that the library has of {source} is in {target}.")
+    if both := set(moved.values()).intersection(p for name, p in ledger.roots().items() if name not in moved):
+        raise InputError(
+            f"{min(both)} is a folder of this library already. Add it, and remove {source} from the library."
+        )
     return moved
 
 

@@ -22,6 +22,7 @@ from seehear.due import Due, GiveMetadata
 from seehear.errors import DecoderDied, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
 from seehear.folders import File, Folders
 from seehear.ledger import Ledger
+from seehear.left import Left
 from seehear.media import READS
 from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
 from seehear.records import PASSAGES, Entry, Known, Outcome
@@ -61,8 +62,7 @@ class Ingest:
         self._folders = Folders(ledger)
         self._places = ledger.paths() if self.gone else {}
         """Where each file was."""
-        self._left = {(known.content, known.settings): key for key, known in self.gone.items()}
-        """One of those that are gone, by what two files share whose vectors are the same."""
+        self._left = Left(self.gone)
         self._drawn: dict[str, Draft] = {}
         """Files that the pool has taken and not opened yet; filled from its threads."""
         self._drafts: dict[str, Draft] = {}
@@ -109,6 +109,7 @@ class Ingest:
         while self._twins:
             # A twin whose other has changed or failed in the meantime is read again; one of each kind then leads.
             twins, self._twins = self._twins, []
+            self._follow(twins)
             self._decode(self._drawn_again([draft for draft in twins if not self._copied(draft)]))
         self._forget_gone()
         self.sweep()
@@ -129,7 +130,7 @@ class Ingest:
     def _drawn_again(self, drafts: list[Draft]) -> Iterator[Job]:
         for draft in drafts:
             again = Draft(draft.file, draft.given, time.time_ns(), draft.size, draft.mtime_ns, draft.new, again=True)
-            self._drawn[draft.file.key] = again
+            again.moved, self._drawn[draft.file.key] = draft.moved, again
             yield Job(draft.file.key, draft.file.path, (), draft.file.text)
 
     def _take(self, event: Event) -> None:
@@ -222,7 +223,8 @@ class Ingest:
             self._keep(file)
             draft.passing = isinstance(error, UnreadableMedia)
             broken = [Outcome(route, "failed", str(error)) for route in self.encoders]
-            self.ledger.publish([Entry(replace(draft.known(), found={}), (), broken)])
+            self._follow([draft])
+            self.ledger.publish([Entry(replace(draft.known(), found={}), (), broken)], filter(None, [draft.moved]))
         self.tally.fail(Problem(file.name, str(error)))
 
     def _flush(self) -> None:
@@ -234,16 +236,15 @@ class Ingest:
         ready = [draft for draft in self._drafts.values() if draft.ready]
         if not ready:
             return
+        self._follow(ready)
         for draft in ready:
             self._keep(draft.file)
         outcomes = {draft.file.key: draft.outcomes(self.encoders) for draft in ready}
-        self.ledger.publish(
-            [Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready],
-            [draft.moved for draft in ready if draft.moved],
-        )
+        entries = [Entry(draft.known(), draft.segments, outcomes[draft.file.key]) for draft in ready]
+        self.ledger.publish(entries, [draft.moved for draft in ready if draft.moved])
         for draft in ready:
             self._close(draft)
-            if draft.broken or draft.missing:
+            if draft.broken or (draft.missing and not draft.moved):
                 reason = "; ".join(dict.fromkeys([*draft.missing.values(), *draft.broken.values()]))
                 good = any(outcome.status != "failed" for outcome in outcomes[draft.file.key])
                 self.tally.fail(Problem(draft.file.name, reason), "partial" if good else "failed")
@@ -255,7 +256,6 @@ class Ingest:
     def _copied(self, draft: Draft) -> bool:
         """Give a file the vectors of another that has the same bytes, if there still is one."""
         assert draft.opened  # noqa: S101 - its bytes made it a twin
-        draft.moved = self._left.get(same(draft.opened))
         other = self.ledger.twin(*same(draft.opened))
         if other is None:
             return False
@@ -272,14 +272,17 @@ class Ingest:
         draft.missing = {
             one.route.channel: one.reason for one in self.ledger.outcomes(other) if one.status == "partial"
         }
-        if draft.moved:
-            del self._left[same(draft.opened)]
-            was = self.gone.pop(draft.moved)
-            draft.given = draft.given or was.given
         draft.whole = True
         self._drafts[draft.file.key] = draft
         self._publish()
         return True
+
+    def _follow(self, drafts: Iterable[Draft]) -> None:
+        """See which new files are some that are gone, at another place: then what was said about them stays."""
+        new = {one.file.key: one for one in drafts if one.new and one.opened and not one.moved}
+        for key, was in self._left.follow({key: one.opened.content for key, one in new.items() if one.opened}).items():
+            new[key].moved, given = was, self.gone.pop(was).given
+            new[key].given = new[key].given or given
 
     def _forget_gone(self) -> None:
         self.ledger.remove(self.gone)

@@ -93,6 +93,8 @@ class Ledger:
     def move_roots(self, moved: Mapping[str, Path]) -> None:
         """Remember that folders are elsewhere now."""
         with self.file.transaction(counted=True) as db:
+            # One may go where another still is.
+            db.executemany("UPDATE roots SET path = CAST(name AS BLOB) WHERE name = ?", [(name,) for name in moved])
             db.executemany("UPDATE roots SET path = ? WHERE name = ?", [(os.fsencode(p), n) for n, p in moved.items()])
 
     # Files.

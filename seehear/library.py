@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,7 @@ from seehear.brought import Brought
 from seehear.changes import gone, preview
 from seehear.contracts import Encoder, Transcriber
 from seehear.due import GiveMetadata
-from seehear.errors import InputError, LibraryError
+from seehear.errors import InputError, LibraryError, ModelMismatch
 from seehear.evaluate import Direction, directions
 from seehear.folders import Folders, listed, relocated
 from seehear.hits import Hits
@@ -48,18 +49,10 @@ class Library:
 
     @classmethod
     def open(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        models: str | ModelSet | None = None,
-        store: Any = None,
-        encoders: Mapping[str, Encoder | str] | None = None,
-        transcriber: str | Transcriber | None = None,
-        frames: str | None = None,
-        limits: Limits | None = None,
-        create: bool = True,
-        repair: bool = False,
-    ) -> Self:
+        cls, path: str | os.PathLike[str], *, models: str | ModelSet | None = None, store: Any = None,
+        encoders: Mapping[str, Encoder | str] | None = None, transcriber: str | Transcriber | None = None,
+        frames: str | None = None, limits: Limits | None = None, create: bool = True, repair: bool = False,
+    ) -> Self:  # fmt: skip
         """Open a library, or make one.
 
         `models` is chosen when the library is made (`mini` if nothing is said) and remembered; so is `store`: `chroma`,
@@ -80,14 +73,10 @@ class Library:
         )  # fmt: skip
 
     def add(
-        self,
-        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-        *,
-        metadata: GiveMetadata | None = None,
-        language: str | None = None,
-        retry: bool = False,
+        self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
+        metadata: GiveMetadata | None = None, language: str | None = None, retry: bool = False,
         progress: Progress | None = None,
-    ) -> Report:
+    ) -> Report:  # fmt: skip
         """Take in files, and folders with all that is below them. What is known and unchanged costs next to nothing.
 
         `metadata` is a mapping for all files, or a callable that is given each path. `language` (ISO 639-1) is what is
@@ -111,9 +100,8 @@ class Library:
         for what is no folder, or one of which every file is gone, or as `add` does.
         """
         given = listed(folders)
-        parts = self._open_parts()
-        speech = parts.speech(language)
-        with self._place.turn():
+        with self._turn() as parts:
+            speech = parts.speech(language)
             left = gone(parts.ledger, given)
             ingest = parts.ingest(metadata, progress, speech=speech, gone=left, retry=retry, dry=dry_run)
             if dry_run:
@@ -124,13 +112,9 @@ class Library:
         return report
 
     def add_texts(
-        self,
-        texts: Sequence[str],
-        metadatas: Sequence[Mapping[str, Any] | None] | None = None,
-        ids: Sequence[str] | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> Report:
+        self, texts: Sequence[str], metadatas: Sequence[Mapping[str, Any] | None] | None = None,
+        ids: Sequence[str] | None = None, *, progress: Progress | None = None,
+    ) -> Report:  # fmt: skip
         """Take in passages that are no files; those of an id that is there replace what it was.
 
         An id that is not given follows from the text. A hit's `source` is the id, and `remove` takes it. Raises
@@ -142,13 +126,9 @@ class Library:
         return self._change(None, progress, lambda ingest: ingest.take(lambda: given))
 
     def add_vectors(
-        self,
-        files: Iterable[str | os.PathLike[str]],
-        vectors: Any,
-        *,
-        metadata: GiveMetadata | None = None,
+        self, files: Iterable[str | os.PathLike[str]], vectors: Any, *, metadata: GiveMetadata | None = None,
         progress: Progress | None = None,
-    ) -> Report:
+    ) -> Report:  # fmt: skip
         """Take in files whose vectors you have: an array of floats (len(files), dim), one row per file, of any length.
 
         They must be of the library's model: a few are made anew and compared. Raises ModelMismatch, or as `add` does.
@@ -166,8 +146,8 @@ class Library:
 
         The files themselves stay. Raises InputError, and removes nothing, if one of them is not in the library.
         """
-        given, parts = listed(sources), self._open_parts()
-        with self._place.turn():
+        given = listed(sources)
+        with self._turn() as parts:
             keys, unknown = Folders(parts.ledger).select(given)
             if unknown:
                 raise InputError(f"Not in this library: {', '.join(unknown)}. `seehear info --sources` lists what is.")
@@ -181,8 +161,7 @@ class Library:
         Folders that were moved together with the library are found without that. Returns the names of the folders.
         Raises InputError if nothing of it was added, or nothing of it is there.
         """
-        parts = self._open_parts()
-        with self._place.turn():
+        with self._turn() as parts:
             parts.ledger.move_roots(moved := relocated(parts.ledger, os.fspath(old), os.fspath(new)))
         return sorted(moved)
 
@@ -197,12 +176,12 @@ class Library:
         that the old models have cannot be read any more, nothing is switched, and the report lists them as failed;
         with `drop_missing` they stay listed, less what is lost. The rest is as in `open`, and so are the errors.
         """
-        parts = self._open_parts()
         chosen = Chosen(model_set(models), encoders or {}, transcriber, frames, self._chosen.limits)
-        with self._place.turn():
+        with self._turn() as parts:
             report, new = Migration(self.path, parts, chosen, progress).run(drop_missing=drop_missing)
             if new:
                 self._parts, self._chosen = new, chosen
+                self._custody.back_up(new.ledger)  # the one before tells of the old models
         return report
 
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> Verification:
@@ -211,8 +190,7 @@ class Library:
         `repair` makes again what is missing, and deletes what nothing refers to. What became of the files is only told:
         `sync` follows it. Raises as `add` does.
         """
-        parts = self._open_parts()
-        with self._place.turn():
+        with self._turn() as parts:
             return Verifier(parts, progress).run(repair=repair)
 
     def retriever(self, k: int = 10, **fields: Any) -> Retriever:
@@ -229,11 +207,17 @@ class Library:
 
     def retrieve(self, query: str | Query, k: int = 10, **fields: Any) -> Hits:
         """Find the k best answers to a question in words, or to a Query; fields of Query may be given beside it."""
-        return self.retriever().retrieve(query, k, **fields)
+        parts = self._open_parts()
+        try:
+            return self.retriever().retrieve(query, k, **fields)
+        except ModelMismatch:
+            if not self._place.settled() or self._parts is parts:  # no migration of ours that was about to end
+                raise
+            return self.retrieve(query, k, **fields)
 
     async def aretrieve(self, query: str | Query, k: int = 10, **fields: Any) -> Hits:
         """Like `retrieve`, without holding up the event loop."""
-        return await self.retriever().aretrieve(query, k, **fields)
+        return await self.retriever().apart(lambda: self.retrieve(query, k, **fields))
 
     def evaluate(self, pairs: Sequence[tuple[Path, str]]) -> list[Direction]:
         """Measure how well captions find their pictures and pictures their captions, among those of `pairs`.
@@ -267,11 +251,13 @@ class Library:
         self._executor.shutdown()
         parts, whole = self._parts, False
         try:
-            if not parts.store.forgets:
+            try:
                 with self._place.turn(wait=False) as ours:
-                    if ours:  # else whoever is at it will do so
+                    parts = self._parts
+                    if ours and not parts.store.forgets:  # else whoever is at it will do so
                         self._custody.back_up(parts.ledger)
-            parts.close()
+            finally:
+                parts.close()  # though the disk may be full
             whole = not self._place.shared and not parts.store.forgets
         finally:
             parts.ledger.close()
@@ -292,6 +278,19 @@ class Library:
             raise LibraryError(f"{self.path} is closed; open it again.")
         return self._parts
 
+    @contextmanager
+    def _turn(self) -> Iterator[Parts]:
+        """Be the only one who changes it, with the parts of then: models may have changed while we waited.
+
+        Raises ModelMismatch if another process has given it other models.
+        """
+        self._open_parts()
+        with self._place.turn():
+            parts = self._open_parts()
+            if parts.ledger.counters().get("era", 0) != parts.store.number:
+                raise ModelMismatch("The library has other models by now: open it again.")
+            yield parts
+
     def _change(
         self,
         metadata: GiveMetadata | None,
@@ -302,9 +301,8 @@ class Library:
         **looks: Any,
     ) -> Report:
         """One run of the write path, in its turn."""
-        parts = self._open_parts()
-        speech = parts.speech(language)
-        with self._place.turn():
+        with self._turn() as parts:
+            speech = parts.speech(language)
             report = work(parts.ingest(metadata, progress, speech=speech, **looks))
             parts.scales.refresh()
         return report

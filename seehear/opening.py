@@ -9,7 +9,7 @@ from typing import Any
 
 from seehear import assembly
 from seehear.custody import Custody
-from seehear.errors import InputError
+from seehear.errors import InputError, LibraryError, LibraryInUse
 from seehear.folders import LEDGER
 from seehear.ledger import Ledger
 from seehear.parts import Chosen, Parts, assemble
@@ -41,15 +41,21 @@ def opened(
 ) -> Opened:
     """Open a library, or make one; the arguments are those of `Library.open`, and so are the errors."""
     place = Place(path, create=create)
-    folder = place.folder
+    folder, custody, taken = place.folder, Custody(place.folder), False
     try:
-        custody = Custody(folder)
         custody.take(repair=repair)
+        taken = True
         held = remembered(folder)
         where = store or held.get("store") or DEFAULT_STORE
         if store is None and where.startswith(assembly.OWN):
             raise InputError(f"The vectors of {folder} are in {where}; open it with store=.")
         alone = place.share() if assembly.is_server(where) else True
+        if not alone and where != held.get("store"):
+            # Whether the vectors are there can only be told while nobody changes them.
+            raise LibraryInUse(
+                f"Another process is changing {folder}, with its vectors in {held.get('store')}. To open it with "
+                f"{where}, wait until that has ended."
+            )
         said = Chosen(model_set(models or held.get("models") or DEFAULT_MODELS), **chosen)
         # What is forgotten at the end must not be remembered by half.
         ledger = Ledger(Path(":memory:") if assembly.forgets(where) else folder / LEDGER, said.models.routes)
@@ -63,7 +69,13 @@ def opened(
             raise
         custody.opened(ledger)
         place.opened()
-    except BaseException:
+    except BaseException as error:
+        if taken and not place.shared:
+            custody.close()  # it was opened for nothing, and is what it was
         place.release()
+        if isinstance(error, OSError):
+            raise LibraryError(
+                f"{error.filename or folder} cannot be used: {error.strerror or error}. Check permissions and disk."
+            ) from error
         raise
     return Opened(place, custody, parts, said)

@@ -102,7 +102,7 @@ def assemble(
     vectors = Era(store(), ledger.counters().get("era", 0))
     try:
         if alone and "dropping" in remembered:
-            assembly.drop(vectors.store, ledger)
+            assembly.drop(vectors.store, ledger, folder)
         if alone and not repair:
             held = assembly.collections(encoders, pool.settings)
             assembly.agree(ledger, vectors, held, folder, tidy=not assembly.is_server(store_name))

@@ -22,8 +22,13 @@ from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUs
 from seehear.folders import LEDGER, LOCK
 from seehear.hits import shown
 
-HOLDER, WRITER = "holder", "writer"
+HOLDER, WRITER, WAITING = "holder", "writer", "waiting"
+OURS = (LOCK, HOLDER, WRITER, WAITING)
 OPENING = ", which is opening it"
+MOMENT = 5.0
+"""Seconds that a question waits for a migration of its own process that is just about to end."""
+LOOKS = 0.01
+"""Seconds between two looks of whoever waits for a turn."""
 PATIENCE = 60.0
 """Seconds that whoever opens a library waits for another who is just doing so."""
 logger = logging.getLogger(__name__)
@@ -37,17 +42,22 @@ class Place:
 
         Raises InputError, LibraryDamaged, LibraryInUse, or LibraryError when the system refuses.
         """
-        self.folder = _checked(path, create=create)
+        try:
+            self.folder = _checked(path, create=create)
+        except OSError as error:
+            raise _refused(error, path) from error
         self._holder = self.folder / HOLDER
-        self._lock = FileLock(self.folder / LOCK)
-        self._writer = FileLock(self.folder / WRITER, thread_local=False)
+        # Who closes a library need not be the thread that opened it.
+        self._lock = FileLock(self.folder / LOCK, thread_local=False)
+        self._writer = FileLock(self.folder / WRITER, thread_local=False, poll_interval=LOOKS)
+        self._next = FileLock(self.folder / WAITING, thread_local=False, poll_interval=LOOKS)
         self._writing = Lock()
         self.shared = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._take()
         except OSError as error:
-            raise LibraryError(f"{self.folder} cannot be used for a library: {error.strerror}.") from error
+            raise _refused(error, self.folder) from error
 
     def _take(self) -> None:
         started = time.monotonic()
@@ -60,7 +70,8 @@ class Place:
                 with suppress(OSError):
                     who = self._holder.read_text(errors="replace")
                 waited = time.monotonic() - started
-                if waited > (PATIENCE if who.endswith(OPENING) else 0.5):
+                # Who has just taken it has not said so yet; who opens a shared one lets others in at once.
+                if waited > (PATIENCE if not who or who.endswith(OPENING) else 0.5):
                     raise LibraryInUse(
                         f"{self.folder} is in use by {who.removesuffix(OPENING) or 'another process'}. A library "
                         "belongs to one process at a time: wait for it, or stop it. One whose vectors are on a Chroma "
@@ -105,16 +116,27 @@ class Place:
         finally:
             self._writing.release()
 
+    def settled(self) -> bool:
+        """Whether no thread of ours is changing it any more; waits a moment for that."""
+        if ours := self._writing.acquire(timeout=MOMENT):
+            self._writing.release()
+        return ours
+
     def _acquired(self, *, wait: bool) -> bool:
         """Take the lock of those who write."""
         try:
-            self._writer.acquire(timeout=0)
+            self._queue(0)
         except Timeout:
             if not wait:
                 return False
             logger.info("waiting for another process to end its changes", extra={"seehear": {"event": "waiting"}})
-            self._writer.acquire()
+            self._queue(-1)
         return True
+
+    def _queue(self, timeout: float) -> None:
+        """Take the turn once nobody has it. Who waits is next, also before the one who has just written."""
+        with self._next.acquire(timeout):
+            self._writer.acquire(timeout)
 
     def release(self) -> None:
         """Let go of it; may be called twice."""
@@ -125,6 +147,11 @@ class Place:
             self._lock.release()
 
 
+def _refused(error: OSError, folder: str | os.PathLike[str]) -> LibraryError:
+    where = error.filename or os.fspath(folder)
+    return LibraryError(f"{where} cannot be used for a library: {error.strerror}. Check permissions and disk.")
+
+
 def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
     if not os.fspath(path):
         raise InputError("A library needs a name: the folder that it is to be.")
@@ -133,11 +160,12 @@ def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
         raise InputError(f"{shown(str(folder))}: the path of a library is plain text, without control characters.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; a library is a folder.")
-    made = (folder / LEDGER).exists() or (folder / BACKUP).exists()
+    # A ledger of no bytes is none; one that was just being made has no vectors beside it.
+    made = ((folder / LEDGER).exists() and (folder / LEDGER).stat().st_size > 0) or (folder / BACKUP).exists()
     if not made and not create:
         raise InputError(f"There is no library in {folder}. Make one: seehear add PICTURES --library {folder}")
     if not made and (folder / "chroma").is_dir():
         raise LibraryDamaged(f"{folder} has vectors and no {LEDGER}. Restore it, or remove the folder and add again.")
-    if not made and folder.exists() and any(one.name not in (LOCK, HOLDER, WRITER) for one in folder.iterdir()):
+    if not made and folder.exists() and any(one.name not in (LEDGER, *OURS) for one in folder.iterdir()):
         raise InputError(f"{folder} holds other files; give the library a folder of its own.")
     return folder

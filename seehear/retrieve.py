@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seehear.asked import Asked
 from seehear.calibration import MIN_SCORE, score
 from seehear.contracts import Store
-from seehear.errors import InputError, LibraryError, QueryError
+from seehear.errors import InputError, LibraryError, ModelMismatch, QueryError, SeehearError
 from seehear.fusion import TIMED, Found, fuse
 from seehear.hits import Hit, Hits
 from seehear.ledger import Ledger
@@ -32,7 +32,7 @@ from seehear.words import NAME as WORDS
 
 T = TypeVar("T")
 
-TRIES = 10
+TRIES = 100
 """Times that a question is asked of a library that changes while it is answered."""
 DEEP, SHALLOW = 8, 64
 """Of recordings and videos so many rows are asked for per hit, and so many at least: neighbours become one moment."""
@@ -165,7 +165,11 @@ class Retriever:
         """
         for _ in range(TRIES):
             before = self._counters()
-            hits = self._ranked_once(asked, condition, vectors, words, wanted, plain=plain)
+            try:
+                hits = self._ranked_once(asked, condition, vectors, words, wanted, plain=plain)
+            except SeehearError:
+                self._counters()  # where the models have changed, collections of the old ones are gone
+                raise
             if self._counters() == before:
                 break
         return hits
@@ -173,7 +177,7 @@ class Retriever:
     def _counters(self) -> dict[str, int]:
         counters = self.ledger.counters()
         if counters.get("era", 0) != self.era:
-            raise LibraryError("The library has other models by now: open it again, or make the retriever anew.")
+            raise ModelMismatch("The library has other models by now: open it again, or make the retriever anew.")
         return counters
 
     def _ranked_once(

@@ -45,11 +45,12 @@ class Seal:
 
     def set(self) -> None:
         """Put it on, now that everything is written. Raises OSError."""
+        draft = self._path.with_suffix(".new")
+        draft.unlink(missing_ok=True)  # of a seal that could not be set, as the disk was full
         names = sorted(str(path.relative_to(self._path.parent)) for path in self._files() if path != self._path)
         for name in names:
             self._look(name)
         files = [[name, *self._known[name]] for name in names if name in self._known]
-        draft = self._path.with_suffix(".new")
         draft.write_text(json.dumps({"files": files, "check": _check(files)}))
         draft.replace(self._path)
 

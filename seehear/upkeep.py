@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from seehear.errors import InputError
-from seehear.presets import model_set
+from seehear.errors import LibraryError
 from seehear.terminal import FAILED, finished, print_lines, progress, show_report
 
 
@@ -124,18 +123,19 @@ def _migrate(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
     with Library.open(given.library, create=False) as library, progress("Migrating", given.json) as bar:
+        era = library.retriever().era
         report = library.migrate(
             given.models, transcriber=given.transcriber, drop_missing=given.drop_missing, progress=bar
         )
-        now = library.models.name
+        now, switched = library.models.name, library.retriever().era != era
     if given.json:
         print(json.dumps({"models": now, **asdict(report)}, indent=2))  # noqa: T201
     else:
         show_report(report, given.library)
-    if now != model_set(given.models).name:
-        raise InputError(
-            f"Files that {now!r} can answer with cannot be read any more, so it answers as before. Bring them back and "
-            "run this again, or go on without them: --drop-missing"
+    if not switched:
+        raise LibraryError(
+            f"The library answers with {now!r} as before: of what failed it would lose what it has. Put that right and "
+            "run this again, or go on without it: --drop-missing"
         )
     return 0
 

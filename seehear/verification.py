@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.batches import BATCH
+from seehear.errors import LibraryDamaged
 from seehear.folders import File
 from seehear.media import stamp
 from seehear.parts import Parts
@@ -26,7 +27,9 @@ LOST = "its vectors were lost"
 READ = 1000
 """Vectors that are read from the store at a time."""
 PROBES = 50
-"""Vectors of each collection that have to find themselves."""
+"""Vectors of each collection that are to find themselves."""
+TOLERATED = 0.1
+"""Share of them that may not: indexes are approximate, and of a thousand equal vectors they may lose some."""
 UNIT, ITSELF = 1e-3, 0.999
 """How far from 1 a vector's length may be; least similarity of a vector to itself."""
 
@@ -44,7 +47,7 @@ class Verification:
     orphans: int = 0
     """Rows of the store that nothing refers to."""
     unread: list[str] = field(default_factory=list)
-    """Files that are listed, and were never read since the ledger was restored."""
+    """Files that are listed, and were never read since the ledger was restored, or a repair was cut short."""
     gone: list[str] = field(default_factory=list)
     """Files that are not where they were. For `sync`, `relocate` or `remove`."""
     changed: list[str] = field(default_factory=list)
@@ -73,6 +76,8 @@ class Verifier:
         self.parts, self.ledger, self.store = parts, parts.ledger, parts.store
         self.found = Verification()
         self._progress = progress
+        self._unreadable: set[Collection] = set()
+        """Collections whose index is damaged: there is nothing to rely on in them."""
         self._paths = self.ledger.paths()
         self._routes = {(route.encoder, route.channel): route for route in parts.encoders}
 
@@ -82,7 +87,8 @@ class Verifier:
         found.ledger = self.ledger.audit.check()
         found.files, found.failed = len(self._paths), self.ledger.problems()
         unread = self.ledger.audit.unread()
-        found.unread = [str(self._paths[key]) for key in unread]
+        begun = self.ledger.audit.failed(LOST)  # by a repair that did not get to its end
+        found.unread = [str(self._paths[key]) for key in (*unread, *begun)]
         lost: dict[Collection, dict[str, str]] = {}
         for place in self.parts.collections():
             lost[place], extra = self._compared(place)
@@ -93,7 +99,7 @@ class Verifier:
         self._look_at_disk(unread)
         vectors = found.vectors
         if repair:
-            self._repair(lost, unread)
+            self._repair(lost, unread, begun)
         found.vectors = vectors  # each once
         found.seconds = time.monotonic() - started
         return found
@@ -101,9 +107,17 @@ class Verifier:
     def _compared(self, place: Collection) -> tuple[dict[str, str], set[str]]:
         """What a collection lacks, or holds damaged: id -> key of the file; and what nothing refers to."""
         wanted = self.ledger.audit.expected(place)
+        try:
+            return self._compared_rows(place, wanted)
+        except LibraryDamaged:
+            self._unreadable.add(place)
+            return wanted, set()
+
+    def _compared_rows(self, place: Collection, wanted: dict[str, str]) -> tuple[dict[str, str], set[str]]:
         there = set(self.store.ids(place))
         bad = wanted.keys() - there
         ids = [name for name in wanted if name in there]
+        probes, lost = 0, list[str]()
         for start in range(0, len(ids), READ):
             self._tell(f"{place.channel} of {place.modality}")
             part = ids[start : start + READ]
@@ -111,10 +125,14 @@ class Verifier:
             self.found.vectors += len(rows)
             bad |= {name for name in part if name not in rows or not _is_unit(rows[name])}
             for name in part[:: max(1, len(ids) // PROBES)]:
-                best = self.store.nearest(place, rows[name], 1) if name not in bad else None
-                if best is not None and (not best or best[0].similarity < ITSELF):
-                    bad.add(name)
-        return {name: wanted[name] for name in sorted(bad)}, there.difference(wanted)
+                if name not in bad:
+                    probes += 1
+                    best = self.store.nearest(place, rows[name], 1)
+                    lost += [name] if not best or best[0].similarity < ITSELF else []
+        if len(lost) > probes * TOLERATED:
+            bad.update(lost)
+        extra = sorted(there.difference(wanted))  # of a file that failed in part, what did not fail is there
+        return {name: wanted[name] for name in sorted(bad)}, set(extra) - self.ledger.published(extra).keys()
 
     def _look_at_disk(self, unread: list[str]) -> None:
         for number, known in enumerate(self.ledger.sources()):
@@ -129,12 +147,14 @@ class Verifier:
             except OSError:
                 self.found.gone.append(str(path))
 
-    def _repair(self, lost: dict[Collection, dict[str, str]], unread: list[str]) -> None:
+    def _repair(self, lost: dict[Collection, dict[str, str]], unread: list[str], begun: list[str]) -> None:
         found = self.found
         found.repaired = True
         if found.ledger and (still := self.ledger.audit.mend()):
             found.remains.append(Problem("the ledger", still))
-        anew = set(unread)
+        anew = {*unread, *begun}
+        for place in self._unreadable:
+            self.store.drop(place)
         for place, ids in lost.items():
             if place.channel in ("speech", "text"):
                 self._embed(place, list(ids))
@@ -166,9 +186,9 @@ class Verifier:
     def _give_up(self, lost: Mapping[Collection, Mapping[str, str]], unread: list[str], why: Mapping[str, str]) -> None:
         """What cannot be made again is listed as failed, and not counted on any more."""
         failed: dict[str, set[Route]] = {}
-        for place, ids in lost.items():
+        for place in lost:
             route = self._routes[place.encoder, place.channel]
-            for key in {*self._compared(place)[0].values(), *self.ledger.audit.lost(set(ids.values()), route, LOST)}:
+            for key in {*self._compared(place)[0].values(), *self.ledger.audit.failed(LOST, route)}:
                 failed.setdefault(key, set()).add(route)
         still = set(self.ledger.audit.unread()).intersection(unread)
         failed |= {key: set(self.parts.encoders) for key in still}

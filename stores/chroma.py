@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 import sqlite3
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -36,10 +37,16 @@ PAGE = 100_000
 HNSW = {"space": "cosine", "max_neighbors": 32, "ef_construction": 200, "ef_search": 4000}
 """How a collection is indexed; only what is said at its creation counts. Chroma's defaults (16, 100, 100) find half of
 the true ten when pictures ask among 20,000 texts: such questions lie apart from all that is stored. With these it is
-more than 99 %, for some milliseconds more: `cookbook/measure_stores.py` prints both."""
-SPARE = 0.04
+99 % or more, for some milliseconds more: `cookbook/measure_stores.py` prints both. Twice the neighbours find as much,
+and take a fifth more of the disk."""
+SPARE = 0.03
 """Share of a file that may be empty before it is written anew."""
 SEAL = "seehear-seal.json"
+REFUSED = re.compile(
+    r"readonly database|disk I/O error|disk is full|unable to open|No space left|File too large|ermission ?[dD]enied|"
+    r"Read-only file system"
+)
+"""What Chroma, SQLite and the system say where nothing is damaged: nobody may write, or there is no room."""
 
 
 class ChromaStore:
@@ -58,12 +65,12 @@ class ChromaStore:
                 "the library was not closed: its vectors are looked at", extra={"seehear": {"event": "looking"}}
             )
             if why := fault(folder):
-                raise _damaged(folder, why)
+                raise _unusable(folder, why)
         self._seal.lift()
         try:
             self._client = embedded(folder)
         except Exception as error:  # Chroma raises its own, SQLite's and plain ones for damaged files
-            raise _damaged(folder, str(error)) from error
+            raise _unusable(folder, str(error)) from error
         self._folder = folder
         self._begin(folder)
 
@@ -85,9 +92,10 @@ class ChromaStore:
         try:
             parts = urlsplit(address)
             host, port, ssl = parts.hostname, parts.port, parts.scheme == "https"
+            host = f"[{host}]" if host and ":" in host else host  # of IPv6
         except ValueError as error:
             raise InputError(f"{address!r} is no address of a Chroma server: {error}.") from error
-        if not host or parts.path.strip("/") or parts.query or parts.username:
+        if not host or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise InputError(f"{address!r} is no address of a Chroma server; write http://HOST:PORT.")
         where = f"the Chroma server at {address}"
         with _explained(where):
@@ -191,6 +199,7 @@ class ChromaStore:
         if not self._closed and self._owned:
             self._closed = True
             self._client.close()
+            _hang_up(self._client)
             if self._seal:
                 _shrunk(self._folder / "chroma.sqlite3")
                 with suppress(OSError):  # without it the files are looked at the next time
@@ -228,14 +237,33 @@ def _explained(where: str) -> Iterator[None]:
         yield
     except SeehearError:
         raise
+    except InternalError as error:  # what an index that cannot be read says, among others
+        raise LibraryDamaged(
+            f"Chroma cannot go on with {where}: {_short(error)}. Check disk or server; if it stays so: "
+            "seehear verify --repair"
+        ) from error
     except ChromaError as error:
         raise LibraryError(
-            f"Chroma cannot go on with {where}: {error}. Check disk or server, and open the library again."
+            f"Chroma cannot go on with {where}: {_short(error)}. Check disk or server, and open the library again."
         ) from error
     except Exception as error:  # a server that has gone away raises what the HTTP library of the day does
         raise LibraryError(
-            f"{where[0].upper()}{where[1:]} cannot be used ({error!r}). If it is a server, see whether it runs."
+            f"{where[0].upper()}{where[1:]} cannot be used ({_short(error)}). If it is a server, see whether it runs: "
+            "chroma run --path FOLDER --port PORT. If it has moved, open the library with its new address: store="
         ) from error
+
+
+def _hang_up(client: Any) -> None:
+    """End the connections to a server, which Chroma 1.5.9 leaves open."""
+    for one in (client, getattr(client, "_admin_client", None)):
+        session = getattr(getattr(one, "_server", None), "_session", None)
+        if session is not None:
+            session.close()
+
+
+def _short(error: Exception) -> str:
+    """An error in a line: what answers at a wrong address may be a whole page."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 200).rstrip(".?")
 
 
 def _name(collection: Collection) -> str:
@@ -251,6 +279,13 @@ def _shrunk(file: Path) -> None:
         (pages,), (free,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count"))
         if free > SPARE * pages:
             db.execute("VACUUM")
+
+
+def _unusable(folder: Path, why: str) -> LibraryError:
+    """Damage is put right by making the vectors anew; what the system refuses is not."""
+    if not REFUSED.search(why):
+        return _damaged(folder, why)
+    return LibraryError(f"The vectors in {folder} cannot be used: {why}. Check permissions and disk.")
 
 
 def _damaged(folder: Path, why: str) -> LibraryDamaged:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
@@ -20,12 +21,19 @@ from seehear.errors import LibraryError
 PAGE = 1000
 """Rows that are read at a time."""
 PROBES = 50
-"""Vectors of each collection that must find themselves."""
+"""Vectors of each collection that are to find themselves."""
+TOLERATED = 0.1
+"""Share of them that may not: the graph is approximate, and of a thousand equal vectors it may lose some."""
 
 
 def embedded(folder: Path) -> Any:
     """A client of the files in a folder."""
-    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    try:
+        return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    except BaseException:
+        # Chroma would give what could not be started to whoever opens the folder next.
+        SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        raise
 
 
 def fault(folder: Path) -> str | None:
@@ -58,10 +66,13 @@ def inspect(folder: Path) -> None:
             if vectors is None or len(vectors) != len(ids):
                 raise LibraryError(f"vectors are missing from {collection.name}")
             probes += list(zip(page["ids"], vectors, strict=True))[:: max(1, held // PROBES)]
+        lost = []
         for name, vector in probes:
             near = collection.query(query_embeddings=vector[None, :], n_results=1, include=["distances"])
             if not near["ids"][0] or (near["distances"] or [[1.0]])[0][0] > 1e-3:
-                raise LibraryError(f"row {name} of {collection.name} cannot be found by its own vector")
+                lost.append(name)
+        if len(lost) > len(probes) * TOLERATED:
+            raise LibraryError(f"{len(lost)} of {len(probes)} rows of {collection.name} are not found by their vectors")
     client.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,144 @@ def test_a_transcript_beside_a_recording_is_no_file_of_its_own(tmp_path: Path) -
         (tmp_path / name).write_text("x")
     folders = Folders(Ledger(Path(":memory:"), ()))
     assert [file.below.name for file in folders.discover([tmp_path])] == ["other.srt", "talk.wav"]  # type: ignore[union-attr]
+
+
+def where(library: Library) -> dict[str, str]:
+    found: dict[str, str] = library.info()["folders"]
+    return found
+
+
+def settle(folder: Path) -> None:
+    """Let files be old enough for their times to be trusted."""
+    for path in folder.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_a_folder_that_was_moved_is_told_and_none_of_its_files_is_read_again(
+    library: Library, photos: Path, tmp_path: Path
+) -> None:
+    settle(photos)
+    library.add(photos, metadata=lambda path: {"named": path.stem})
+    moved = photos.rename(tmp_path / "pictures")
+    assert library.relocate(photos, moved) == ["photos"]
+    assert where(library) == {"photos": str(moved)}
+    hit = library.retrieve("red", k=1)[0]
+    assert (hit.source, hit.metadata["named"], hit.picture().size) == (str(moved / "red.png"), "red", (40, 30))
+    report = library.sync(moved)
+    assert (len(report.unchanged), report.embedded, report.added, report.moved) == (5, 0, [], [])
+
+
+def test_a_folder_that_was_copied_with_new_times_is_read_and_not_embedded(
+    library: Library, photos: Path, tmp_path: Path
+) -> None:
+    settle(photos)
+    library.add(photos)
+    shutil.copytree(photos, tmp_path / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(photos)
+    library.relocate(photos, tmp_path / "copy")
+    report = library.sync(tmp_path / "copy")
+    assert (len(report.unchanged), report.embedded) == (5, 0)
+    assert library._parts.ledger.known("photos/red.png").mtime_ns != 1_700_000_000 * 10**9  # type: ignore[union-attr]
+
+
+def test_all_folders_below_one_that_was_moved_are_found(library: Library, photos: Path, tmp_path: Path) -> None:
+    library.add([photos / "more", photos])
+    photos.rename(tmp_path / "new")
+    assert library.relocate(photos, tmp_path / "new") == ["more", "photos"]
+    assert where(library) == {"more": str(tmp_path / "new" / "more"), "photos": str(tmp_path / "new")}
+    assert len(library.sync(tmp_path / "new").unchanged) == 5
+
+
+def test_a_folder_may_move_into_itself(library: Library, photos: Path) -> None:
+    within = (photos / "more").rename(photos / "within")
+    library.add([within, photos])
+    photos.rename(photos.parent / "aside")
+    photos.mkdir()
+    (photos.parent / "aside").rename(within)
+    assert library.relocate(photos, within) == ["photos", "within"]
+    assert where(library) == {"photos": str(within), "within": str(within / "within")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("nowhere", "pictures", r"'nowhere' is no folder that was added .* Its folders are .*photos\."),
+        ("", "pictures", "'' is no folder that was added"),
+        ("photos/more", "pictures", "'photos/more' is no folder that was added"),
+        ("photos", "empty", "None of the 5 files .*photos is in .*empty"),
+        ("photos", "nowhere", "None of the 5 files"),
+        ("photos", "other", "other is a folder of this library already"),
+    ],
+)
+def test_what_is_not_so_is_not_believed(
+    library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "other" / "red.png")
+    library.add([photos, tmp_path / "other"])
+    before = where(library)
+    photos.rename(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words):
+        library.relocate(old, new)
+    assert where(library) == before
+
+
+def test_two_folders_may_take_each_others_names(library: Library, photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (8, 8), "black").save(other / "black.png")
+    library.add([photos, other])
+    other.rename(tmp_path / "third")
+    photos.rename(other)
+    library.relocate(other, tmp_path / "third")
+    library.relocate(photos, other)
+    assert where(library) == {"photos": str(other), "other": str(tmp_path / "third")}
+    assert Path(library.retrieve("red", k=1)[0].source) == other / "red.png"
+
+
+def test_folders_that_were_moved_together_with_the_library_are_found(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    photos.rename(home / "photos")
+    settle(home)
+    with open_library(home / "library") as library:
+        library.add([home / "photos" / "more", home / "photos"])
+    (tmp_path / "disk").mkdir()
+    home.rename(tmp_path / "disk" / "moved")
+    with open_library(tmp_path / "disk" / "moved" / "library") as library:
+        moved = tmp_path / "disk" / "moved" / "photos"
+        assert where(library) == {"more": str(moved / "more"), "photos": str(moved)}
+        report = library.sync(moved)
+        assert (len(report.unchanged), report.embedded) == (5, 0)
+        assert library.retrieve("red", k=1)[0].picture().size == (40, 30)
+
+
+def test_a_library_that_is_moved_alone_leaves_the_folders_where_they_are(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    with open_library() as library:
+        library.add(photos)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(photos, tmp_path / "elsewhere" / "photos")  # a copy beside it is not asked for
+    (tmp_path / "library").rename(tmp_path / "elsewhere" / "library")
+    with open_library(tmp_path / "elsewhere" / "library") as library:
+        assert where(library) == {"photos": str(photos)}
+
+
+def test_a_folder_is_not_taken_for_another_that_the_library_has(
+    open_library: OpenLibrary, photos: Path, tmp_path: Path
+) -> None:
+    for year in ("2023", "2024"):
+        (tmp_path / year / "photos").mkdir(parents=True)
+        Image.new("RGB", (8, 8), "red").save(tmp_path / year / "photos" / "a.png")
+    with open_library(tmp_path / "2023" / "library") as library:
+        library.add([tmp_path / "2023" / "photos", tmp_path / "2024" / "photos"])
+        before = where(library)
+    shutil.rmtree(tmp_path / "2023" / "photos")
+    (tmp_path / "2023" / "library").rename(tmp_path / "2024" / "library")
+    with open_library(tmp_path / "2024" / "library") as library:
+        assert where(library) == before

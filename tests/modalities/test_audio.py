@@ -168,12 +168,6 @@ def test_a_transcript_that_says_nothing_is_no_transcript(tmp_path: Path) -> None
     assert spans(cut(path, BOTH)) == [(0, 1)]
 
 
-def test_another_window_gives_other_ids(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.wav", tone(1, RATE))
-    ids = {segment.id for window in (2.0, 3.0) for segment, _ in cut(path, Needs(rate=RATE, window=window))}
-    assert len(ids) == 2
-
-
 @pytest.mark.skipif(not (DATA / "speech").is_dir(), reason="needs ../shared/data/speech")
 def test_speech_comes_in_stretches_for_a_transcriber(tmp_path: Path) -> None:
     pieces = cut(DATA / "speech" / "jfk.flac", Needs(rate=48_000, window=10.0, speech=True))
