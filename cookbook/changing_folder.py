@@ -40,7 +40,7 @@ class ChangingFolder:
         """Path -> contents that the library may hold of it; None is nothing."""
         self.moves: list[Move] = []
         self.left: set[str] = set()
-        """Contents that went in the last round, and are nowhere in the folder."""
+        """Contents that went in the last round, even if they came back in it under another name."""
         self.size = 0
         """Files of a group at the beginning."""
         self._held: set[str] = set()
@@ -119,7 +119,8 @@ class ChangingFolder:
                 (doubled if at else lost).append(f"{_short(move.content)} moved and is at {at or 'none'}")
         self._held = set(held.values())
         self.moves = [move for move in self.moves if held.get(move.places[-1]) != move.content]
-        self.allowed = {path: {held.get(path), self.disk.get(path)} for path in self.allowed}
+        now = {path: {held.get(path), self.disk.get(path)} for path in self.allowed}
+        self.allowed = {path: may for path, may in now.items() if may != {None}}
         return lost, doubled, wrong
 
     def _new(self, content: str) -> str:
@@ -149,7 +150,6 @@ class ChangingFolder:
         before = self.disk.pop(path, None)
         if content:
             self.disk[path] = content
-            self.left.discard(content)
         self.allowed[path] = self.allowed.get(path, {None}) | {content}
         self.moves = [move for move in self.moves if move.places[-1] != path and move.content != content]
         if before and before not in self.disk.values():

@@ -105,7 +105,7 @@ class Killing:
             raise SystemExit("vectors are missing of a library that nobody killed")
         ((calls, seconds),), ((self.first, took),) = noted(log, "calls"), noted(log, "took")
         self.calls, self.files, self.pace = calls, len(state.files), (took - self.first) / len(state.files)
-        self.seconds = {what: time / calls[f"before {what}"] for what, time in seconds.items()} | {"decode": DECODING}
+        self.seconds = {what: all_ / calls[f"before {what}"] for what, all_ in seconds.items()} | {"decode": DECODING}
         kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(one.modality for one in state.files).items())
         print(f"{self.files} contents ({kinds}) in {took:.1f} s without a kill", flush=True)
         return state
@@ -119,7 +119,7 @@ class Killing:
             else:
                 reach = self.calls.get(moment, 0) * fresh // self.files
                 reach += (self.folder.pending() - fresh) // 2 if stage in MOVING else 0
-                number = max(1, self.rng.randint(1, max(2, reach)) >> 2 * attempt)
+                number = max(1, self.rng.randint(1, max(2, reach)) // 4**attempt)
                 delay = self.rng.uniform(0, self.seconds.get(moment.partition(" ")[2], 0))
             log = self._round(stage, moment=moment, number=number, delay=delay)
             if not noted(log, "calls"):
