@@ -23,7 +23,7 @@ from typing import Any, get_args
 from library_state import State, misfound, questions
 
 from seehear import Library, ModelSet, batches
-from seehear.pool import Finished, Job, Opened
+from seehear.decoder import Finished, Job, Opened
 from seehear.presets import EVERY, SETS
 from seehear.testing import COLOUR
 from seehear.types import Channel, Route

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear import Library, Query
-from seehear.pool import Job, Piece
+from seehear.decoder import Job, Piece
 from seehear.query import TEXT_MAX
 from seehear.types import Waveform
 from seehear.words import NAME as WORDS

@@ -40,7 +40,8 @@ from seehear import Library, Limits, ModelSet
 from seehear.batches import BATCH
 from seehear.errors import EncoderError
 from seehear.modalities.encoders.dual import Dual
-from seehear.pool import Job, Piece, Pool
+from seehear.decoder import Job, Piece
+from seehear.pool import Pool
 from seehear.presets import SEEN
 from seehear.types import Content, Role, Route, Text, Waveform
 

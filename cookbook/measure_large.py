@@ -40,7 +40,7 @@ from seehear import Library, ModelSet
 from seehear.backup import BACKUP
 from seehear.folders import LEDGER
 from seehear.media import stamp
-from seehear.pool import Event, Finished, Job, Opened, Piece
+from seehear.decoder import Event, Finished, Job, Opened, Piece
 from seehear.types import Content, Kind, Needs, Role, Route, Segment, Text, segment_id
 
 DIM, CLUSTERS, INTRINSIC = 384, 200, 24

@@ -69,7 +69,7 @@ def mistakes(said: Sequence[str], heard: Sequence[str]) -> int:
 
 def decoded(path: Path) -> Array:
     with open_source(path, path.name, Limits()) as source:
-        return np.concatenate([block.samples for block in blocks(source, {RATE})])
+        return np.concatenate([block.samples for block in blocks(source, {RATE}, Limits())])
 
 
 def written(samples: Array, path: Path) -> Path:

@@ -46,7 +46,7 @@ class AudioModality:
         MediaError; warns MediaNote.
         """
         cutter = Cutter(source, "audio", self.settings)
-        yield from heard(source, needs, cutter)
+        yield from heard(source, needs, cutter, self.limits)
         if not cutter.counts and (needs.rate or needs.speech):
             warnings.warn("nothing is heard in it", MediaNote, stacklevel=2)
 
@@ -76,33 +76,33 @@ class Cutter:
         return self.cut(channel, start, start + sound.seconds, sound)
 
 
-def heard(source: Source, needs: Needs, cutter: Cutter) -> Iterator[Piece | None]:
+def heard(source: Source, needs: Needs, cutter: Cutter, limits: Limits) -> Iterator[Piece | None]:
     """What is heard and said in a recording or a video, as `AudioModality.segments` has it."""
-    said = _transcript(source) if needs.speech else []
+    said = _transcript(source, limits) if needs.speech else []
     cutter.transcript = bool(said)
     for passage in said:
         yield cutter.cut("speech", passage.start, passage.end, Text(passage.text), passage)
     try:
         if needs.rate or (needs.speech and not said):
-            yield from _listened(source, needs, cutter, voices=needs.speech and not said)
+            yield from _listened(source, needs, cutter, limits, voices=needs.speech and not said)
     except UnsupportedMedia as error:
         if not said:
             raise
         warnings.warn(f"{error}; its transcript is taken", MediaNote, stacklevel=2)
 
 
-def _transcript(source: Source) -> list[Passage]:
+def _transcript(source: Source, limits: Limits) -> list[Passage]:
     """What is said, where a file beside it, or else the recording itself, tells."""
     said = cues(source.subtitles[1], source.subtitles[0]) if source.subtitles else []
-    return said or passages(subtitles(source))
+    return said or passages(subtitles(source, limits))
 
 
-def _listened(source: Source, needs: Needs, cutter: Cutter, *, voices: bool) -> Iterator[Piece | None]:
+def _listened(source: Source, needs: Needs, cutter: Cutter, limits: Limits, *, voices: bool) -> Iterator[Piece | None]:
     rates = {rate for rate in (needs.rate, RATE if voices else None) if rate}
     windows: Windows | None = None
     voice: Voice | None = None
     alive = 0.0
-    for block in blocks(source, rates):
+    for block in blocks(source, rates, limits):
         pieces: list[Piece] = []
         if block.rate == needs.rate:
             windows = windows or Windows(block.start, block.rate, needs.window)

@@ -78,15 +78,15 @@ def _segments(source: Source, needs: Needs, limits: Limits, settings: str, choos
             raise unseen
         return
     try:
-        yield from heard(source, needs, listened)
+        yield from heard(source, needs, listened, limits)
     except MediaError as error:
         if unseen or not seen.counts:
             raise unseen or error from None
-        if not isinstance(error, UnsupportedMedia) or has_sound(source):
+        if not isinstance(error, UnsupportedMedia) or has_sound(source, limits):
             lost: list[Channel] = ["sound"] if needs.rate else []
             lost += ["speech"] if needs.speech and not listened.transcript else []
             _miss(f"its sound is missing: {error}", *lost)
-    if unseen and (not isinstance(unseen, UnsupportedMedia) or has_pictures(source)):
+    if unseen and (not isinstance(unseen, UnsupportedMedia) or has_pictures(source, limits)):
         _miss(f"its pictures are missing: {unseen}", "visual")
 
 

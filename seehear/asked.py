@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from seehear.decoder import Finished, Job, Piece
 from seehear.errors import MediaError
+from seehear.handle import inside
 from seehear.media import Limits
-from seehear.pool import Finished, Job, Piece, Pool
+from seehear.pool import Pool
 from seehear.types import Content, Picture, Segment, Text, Waveform
 
 WINDOWS = 12
@@ -68,7 +71,11 @@ class Asked:
         return found
 
     def _pieces(self, path: Path) -> Iterator[tuple[Segment, Content]]:
-        with closing(self._pool.run([Job(path.name, path)])) as events:
+        roots = self.limits.roots
+        if roots is not None and not inside(os.path.realpath(path), roots):
+            raise MediaError("it is in none of the folders in which files to ask with may be")
+        within = [str(path.parent)] if roots is None else roots
+        with closing(self._pool.run([Job(path.name, path, within=within)])) as events:
             for event in events:
                 if isinstance(event, Piece):
                     yield event.segment, event.content

@@ -55,7 +55,7 @@ def _elsewhere(known: Sequence[Known], new: Sequence[File], top: Path) -> bool:
     for file in new:
         with suppress(OSError, MediaError):
             if stamp(file.path)[0] in sizes:
-                with open_source(file.path, file.key, Limits()) as source:
+                with open_source(file.path, file.key, Limits(), within=file.job().within) as source:
                     found |= contents & {source.content}
                 if source.content in contents and top in file.path.parents:
                     return True
@@ -70,7 +70,7 @@ def preview(due: Due, found: Iterable[File | Problem], gone: Mapping[str, Known]
     for draft, job in due.drafts(found):
         file = draft.file
         try:
-            with open_source(file.path, file.key, limits) as source:
+            with open_source(file.path, file.key, limits, within=job.within) as source:
                 content = source.content
         except MediaError as error:
             if isinstance(error, UnsupportedMedia) and not file.named and not file.claims_to_be_media:

@@ -7,13 +7,12 @@ its beginning. What is written, and how, is `seehear.encoded`'s.
 from __future__ import annotations
 
 import os
-import uuid
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from io import BufferedRandom
 from typing import Any
 
 import av
@@ -22,18 +21,15 @@ from av.stream import Discard, Disposition
 
 from seehear.container import opened, zero
 from seehear.encoded import GRACE, Pictures, Sound
-from seehear.errors import DamagedMedia, InputError, MediaTooLarge, SeehearError, UnsupportedMedia
+from seehear.errors import DamagedMedia, MediaTooLarge, SeehearError, UnsupportedMedia
 from seehear.media import Limits
 from seehear.packets import chosen
 from seehear.still import ASPECTS
 from seehear.track import CHANNELS
 from seehear.types import Source
 
-LONGEST = 3600.0
-"""Seconds that a clip may have."""
 SHORTEST = 0.001
-FURTHEST = 1e8
-"""Seconds at which a clip may end; no recording is so long."""
+"""Seconds that a clip has at least."""
 BEFORE = (1.0, 30.0)
 """Seconds before the start from which a file is read, where a seek gets there; decoders of sound need a run-up."""
 APART = 10.0
@@ -45,18 +41,18 @@ Frames = Generator[tuple[Frame, float, float], None, None]
 """Frames, when each begins in seconds from the start of the file, and how many seconds it lasts (0: nobody knows)."""
 
 
-def cut(source: Source, start: float, end: float, out: Path, limits: Limits) -> Path:
-    """Write what is seen and heard from `start` until `end`, in seconds from the start of the file; return `out`.
+def cut(
+    source: Source, start: float, end: float, out: BufferedRandom, limits: Limits, alive: Callable[[], object] = bool
+) -> None:
+    """Write what is seen and heard from `start` until `end`, in seconds from the start of the file, to a new file.
 
     The picture that is on screen at `start` is shown from 0 on; where the file ends before `end`, the clip does too.
-    What is at `out`, which ends in `.mp4`, is replaced once the clip is whole. Raises InputError, MediaError, and
-    SeehearError where `out` cannot be written.
+    `alive` is called with every frame. Raises MediaError, and SeehearError, with the reason, where writing fails.
     """
-    _check(source, start, end, out)
-    reading = _Reading(source, start, end, limits)
+    reading = _Reading(source, start, end, limits, alive)
     facts = reading.facts()
     place, first = reading.begin()
-    with _whole(out) as part, closing(reading.frames(place)) as frames, _muxer(part) as muxer:
+    with _writing(), closing(reading.frames(place)) as frames, _muxer(out) as muxer:
         pictures = sound = None
         if isinstance(first, av.VideoFrame):
             pictures = Pictures(muxer, start, end, first, facts.aspect, facts.rate)
@@ -74,44 +70,21 @@ def cut(source: Source, start: float, end: float, out: Path, limits: Limits) -> 
             raise DamagedMedia(f"nothing is seen or heard in it from {start:,.1f} s on: it ends at {reached:,.1f} s")
         for track in tracks:
             track.finish(min(end, reached) - start)
-    return out
-
-
-def _check(source: Source, start: float, end: float, out: Path) -> None:
-    if not 0 <= start < end < FURTHEST or end - start < SHORTEST:
-        raise InputError(f"a clip is from a second, 0 or more, until a later one, and not from {start} to {end}")
-    if end - start > LONGEST:
-        raise InputError(f"a clip has at most {LONGEST:,.0f} s, and not {end - start:,.1f}; cut several")
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"a clip is an MP4: let {out.name!r} end in .mp4")
-    if not out.parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}; make it first")
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file")
-    with suppress(OSError):
-        if os.path.samestat(out.stat(), os.fstat(source.file.fileno())):
-            raise InputError(f"{out} is the file that the clip is cut from; give the clip another name")
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A file beside `out`, which takes its place once it is whole; what goes wrong in writing is a SeehearError."""
-    part = out.with_name(f".seehear-{uuid.uuid4().hex}.part")
+def _writing() -> Iterator[None]:
+    """What goes wrong in writing is a SeehearError; what goes wrong in reading is a MediaError by now."""
     try:
-        yield part
-        part.replace(out)
-    except (OSError, ValueError, av.FFmpegError) as error:  # what goes wrong in reading is a MediaError by now
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise SeehearError(f"{out} cannot be written: {reason}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        yield
+    except (OSError, ValueError, av.FFmpegError) as error:
+        raise SeehearError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
 @contextmanager
-def _muxer(path: Path) -> Iterator[OutputContainer]:
+def _muxer(out: BufferedRandom) -> Iterator[OutputContainer]:
     options = {"movflags": "faststart", "movie_timescale": str(GRAIN)}
-    muxer = av.open(str(path.absolute()), "w", "mp4", options)
+    muxer = av.open(out, "w", "mp4", options, io_open=lambda *_: _Again(out))
     try:
         yield muxer
     except BaseException:
@@ -119,6 +92,31 @@ def _muxer(path: Path) -> Iterator[OutputContainer]:
             muxer.close()
         raise
     muxer.close()
+    out.flush()
+
+
+class _Again:
+    """The file that is being written, to be read at another place meanwhile: its index is moved to its beginning."""
+
+    def __init__(self, file: BufferedRandom) -> None:
+        self._file = file
+        self._place = 0
+
+    def read(self, size: int) -> bytes:
+        before = self._file.tell()
+        self._file.seek(self._place)
+        found = self._file.read(size)
+        self._file.seek(before)
+        self._place += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        size = os.fstat(self._file.fileno()).st_size
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +139,11 @@ class _Reading:
     start: float
     end: float
     limits: Limits
+    alive: Callable[[], object]
 
     def facts(self) -> _Facts:
         aspect, rate, channels = Fraction(1), Fraction(25), 0
-        with opened(self.source) as container:
+        with opened(self.source, self.limits) as container:
             for stream in self._streams(container):
                 if stream.type == "video":
                     claimed = stream.sample_aspect_ratio or aspect
@@ -173,7 +172,7 @@ class _Reading:
 
     def frames(self, place: float | None, kind: str | None = None) -> Frames:
         """What there is, or what is of one kind, from a second on, or from the beginning, until the end is passed."""
-        with opened(self.source) as container:
+        with opened(self.source, self.limits) as container:
             streams = [stream for stream in self._streams(container) if kind in (None, stream.type)]
             origin = zero(container)
             if place is not None and streams:
@@ -182,6 +181,7 @@ class _Reading:
             clocks = dict.fromkeys(streams, 0.0 if place is None else None)
             going = set(streams)
             for stream, frame in self._decoded(container, streams, origin) if streams else ():
+                self.alive()
                 stamp: int | None = frame.dts if frame.pts is None else frame.pts
                 time = clocks[stream] if stamp is None else float(stamp * stream.time_base) - origin
                 if time is None:

@@ -14,25 +14,25 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from seehear.errors import DamagedMedia, MediaTooLarge, SeehearError, UnsupportedMedia
-from seehear.media import AUDIO_TYPES, VIDEO_TYPES
+from seehear.media import AUDIO_TYPES, VIDEO_TYPES, Limits, too_much_memory
 from seehear.types import Source
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[InputContainer]:
+def opened(source: Source, limits: Limits) -> Iterator[InputContainer]:
     """The file as its own demuxer sees it; whatever goes wrong inside is a MediaError."""
     file = _File(source.file)
     demuxer = AUDIO_TYPES.get(source.type) or VIDEO_TYPES.get(source.type)
     if demuxer is None:
         raise UnsupportedMedia(f"it is no recording and no video but {source.type}")
-    options = {"protocol_whitelist": "none"}
+    options = {"protocol_whitelist": "none", "max_streams": str(limits.streams)}
     try:
         with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:
             yield container
     except SeehearError:
         raise
-    except MemoryError as error:
-        raise MediaTooLarge("decoding it takes more memory than there is") from error
+    except MemoryError as error:  # FFmpeg's word for too many tracks too
+        raise MediaTooLarge(f"it has more than {limits.streams} tracks, or {too_much_memory(limits)}") from error
     except Exception as error:  # PyAV raises many kinds for what a broken file makes of FFmpeg
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedMedia(f"it is damaged or cut short ({reason})") from error

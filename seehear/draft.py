@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from seehear.decoder import Job, Opened
 from seehear.folders import File
 from seehear.handle import recent
-from seehear.pool import Job, Opened
 from seehear.records import Known, Outcome
 from seehear.types import Channel, Metadata, Route, Scalar, Segment
 

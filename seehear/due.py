@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from seehear.contracts import Encoder
+from seehear.decoder import Job
 from seehear.draft import Draft, unchanged
 from seehear.errors import InputError
 from seehear.folders import File
 from seehear.ledger import Ledger
 from seehear.media import stamp
 from seehear.metadata import checked
-from seehear.pool import Job, Pool
+from seehear.pool import Pool
 from seehear.records import Known
 from seehear.tally import Tally
 from seehear.types import Metadata, Problem, Route
@@ -79,7 +80,7 @@ class Due:
                 if route.channel in file.channels:
                     _ = encoder.dim  # a checkpoint that is still to be fetched is fetched now, not while a batch waits
             draft = Draft(file, given, seen_ns, size, mtime_ns, new=known is None)
-            yield draft, Job(file.key, file.path, self._unless(known, size), file.text)
+            yield draft, file.job(self._unless(known, size))
 
     def still_there(self, file: File, known: Known, given: Metadata) -> None:
         """A file has not changed; what the user says about it may have."""

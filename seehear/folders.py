@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seehear.decoder import Job
 from seehear.errors import InputError
+from seehear.handle import LEADS_OUT
 from seehear.ledger import Ledger
 from seehear.records import Known
 from seehear.sidecar import is_sidecar
@@ -21,7 +23,6 @@ CLAIMS: dict[str, tuple[Channel, ...]] = {
     "text": ("text",),
     "video": ("visual", "sound", "speech"),
 }
-LEADS_OUT = "it is a link that leads out of the folder; add what it points to instead"
 EMPTY = "there is no file in this folder"
 NOWHERE = "there is no such file or folder; check the spelling"
 URL = "it is a URL, and nothing is fetched; save it and add the file"
@@ -60,6 +61,15 @@ class File:
         return CLAIMS.get(self._kind, ())
 
     @property
+    def folder(self) -> Path | None:
+        """The added folder, out of which no link may lead; None of a passage."""
+        return None if self.text is not None else self.path.parents[len(Path(self.below).parts) - 1]
+
+    def job(self, unless: Sequence[str] = ()) -> Job:
+        """What the pool is to do for it, unless its content is one of some."""
+        return Job(self.key, self.path, unless, self.text, [str(self.folder)] if self.folder else None)
+
+    @property
     def claims(self) -> Modality:
         """What its name says that it is; a text if that is nothing that is read."""
         return self._kind if self._kind in CLAIMS else "text"  # type: ignore[return-value]
@@ -90,8 +100,12 @@ class Folders:
         for given in paths:
             try:
                 path = Path(os.path.realpath(given))
-                if not os.fspath(given) or not os.path.lexists(path):
-                    yield Problem(os.fspath(given), URL if "://" in os.fspath(given) else NOWHERE)
+                if "://" in os.fspath(given):
+                    yield Problem(os.fspath(given), URL)
+                elif not os.fspath(given) or not os.path.lexists(path):
+                    yield Problem(os.fspath(given), NOWHERE)
+                elif not path.is_dir() and _leads_out(Path(given), Path(os.path.realpath(Path(given).parent))):
+                    yield Problem(os.fspath(given), LEADS_OUT)
                 elif not tops.isdisjoint((path, *path.parents)):
                     continue  # it came along already
                 elif path.is_dir():

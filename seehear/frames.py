@@ -18,7 +18,7 @@ from av.container import InputContainer
 from seehear.container import only, opened
 from seehear.errors import DamagedMedia, MediaTooLarge, UnsupportedMedia, note
 from seehear.media import VIDEO_TYPES, Limits
-from seehear.packets import Packets, chosen, ends_early
+from seehear.packets import Packets, check_frames, chosen, ends_early
 from seehear.still import Converters, Still
 from seehear.types import Needs, Picture, Source
 
@@ -44,7 +44,7 @@ def film(source: Source, limits: Limits) -> Iterator[Film]:
     than `limits.pixels`, whatever its header claims, before any is decoded; inside, DamagedMedia for what goes wrong.
     """
     short = ends_early(source.file, VIDEO_TYPES.get(source.type, ""))
-    with opened(source) as container:
+    with opened(source, limits) as container:
         stream = chosen(container)
         if stream is None or stream.codec_context is None:
             raise UnsupportedMedia("it has no pictures" + (" that can be decoded" if stream else ""))
@@ -54,19 +54,20 @@ def film(source: Source, limits: Limits) -> Iterator[Film]:
                 f"it claims pictures of {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the "
                 f"limit of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
             )
+        check_frames(stream.frames, limits)
         only(container, stream)
         yield Film(container, stream, limits, short=short)
 
 
-def has_pictures(source: Source) -> bool:
+def has_pictures(source: Source, limits: Limits) -> bool:
     """Whether there is a track of pictures in it, be they good or not. Raises DamagedMedia."""
-    with opened(source) as container:
+    with opened(source, limits) as container:
         return chosen(container) is not None
 
 
-def has_sound(source: Source) -> bool:
+def has_sound(source: Source, limits: Limits) -> bool:
     """Whether there is a track of sound in it, be it good or not. Raises DamagedMedia."""
-    with opened(source) as container:
+    with opened(source, limits) as container:
         return bool(container.streams.audio)
 
 
@@ -127,7 +128,7 @@ class Film:
         """What the file says about itself, in FFmpeg's names; untrusted."""
         self.whole = 0.0
         """Seconds that lie between key frames too far apart, and were decoded whole."""
-        self._packets = Packets(container, stream)
+        self._packets = Packets(container, stream, limits)
         self._aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._converters: Converters = {}
         self._pixels = limits.pixels

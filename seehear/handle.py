@@ -1,4 +1,4 @@
-"""A file that is open for reading: a regular one, opened once, that tells whether it was written to meanwhile.
+"""A file that is open for reading: a regular one, opened once, where it may be, that tells of later changes.
 
 Times of change come from a clock that may be set back or forward, and some file systems count them in steps of two
 seconds. So a time that differs proves a change, and one that is the same proves nothing while it is recent.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from io import BufferedReader, FileIO
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from seehear.errors import UnreadableMedia
 GRAIN = 2 * 10**9
 """Nanoseconds: the coarsest step of a file's times, FAT's. What changed since may change again and not show it."""
 CHANGED = "it, or a transcript beside it, changed while it was read; add it again when it is finished"
+
+IRREGULAR = "it is not a regular file"
+LEADS_OUT = "it is a link that leads out of the folder; name what it points to instead"
+FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("BINARY", "NOCTTY", "NOFOLLOW", "NONBLOCK"))
+Folders = Collection[str | os.PathLike[str]]
 
 
 def recent(changed: int, now: int) -> bool:
@@ -27,14 +34,24 @@ def recent(changed: int, now: int) -> bool:
 class Handle(BufferedReader):
     """A regular file that is open for reading, and what it was when it was opened (`status`)."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it. Raises UnreadableMedia; of a FIFO too, which without a writer must not make us wait."""
-        descriptor = _opened(path)
+    def __init__(self, path: Path, within: Folders | None = None) -> None:
+        """Open it, unless links lead out of the folders `within`. Raises UnreadableMedia.
+
+        Devices and FIFOs are not even opened, which may have effects. Links and folders may be changed by others
+        between a look and the opening, so what is open is looked at again.
+        """
+        self.within = within
+        descriptor = _opened(path, within)
         self._opened_ns = time.time_ns()
-        self.status = os.fstat(descriptor)
-        if not stat.S_ISREG(self.status.st_mode):
+        try:
+            self.status = os.fstat(descriptor)
+            if not stat.S_ISREG(self.status.st_mode):
+                raise UnreadableMedia(IRREGULAR)
+            if within is not None and not inside(_place(descriptor, path), within):
+                raise UnreadableMedia(LEADS_OUT)
+        except BaseException:
             os.close(descriptor)
-            raise UnreadableMedia("it is not a regular file")
+            raise
         super().__init__(FileIO(descriptor))
 
     def check(self) -> None:
@@ -59,9 +76,29 @@ class Handle(BufferedReader):
             raise UnreadableMedia(f"it cannot be read any more: {error.strerror or error}") from error
 
 
-def _opened(path: Path) -> int:
+def inside(place: str | os.PathLike[str], folders: Folders) -> bool:
+    """Whether a path in which no links are is below one of some folders, which may be links."""
+    return any(Path(place).is_relative_to(os.path.realpath(folder)) for folder in folders)
+
+
+def _place(descriptor: int, path: Path) -> Path:
+    """Where a file is that is open, as the system tells it."""
+    with suppress(OSError):  # a system that has no such folder
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
+    place = Path(os.path.realpath(path))
+    if not os.path.samestat(place.stat(), os.fstat(descriptor)):
+        raise UnreadableMedia(CHANGED)
+    return place
+
+
+def _opened(path: Path, within: Folders | None) -> int:
     try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        found = os.path.realpath(path, strict=True)
+        if within is not None and not inside(found, within):
+            raise UnreadableMedia(LEADS_OUT)
+        if not stat.S_ISREG(os.lstat(found).st_mode):
+            raise UnreadableMedia(IRREGULAR)
+        return os.open(found, FLAGS)
     except FileNotFoundError as error:
         raise UnreadableMedia("it is not there (any more)") from error
     except PermissionError as error:

@@ -7,17 +7,17 @@ import html
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from seehear.errors import InputError, MediaError, UnreadableMedia, UnsupportedMedia
-from seehear.media import Limits, open_source
-from seehear.types import Channel, Evidence, Metadata, Modality, Needs, Scalar, Segment, Source, Stamp
+from seehear.errors import InputError, MediaError, UnsupportedMedia
+from seehear.media import Limits
+from seehear.types import Channel, Evidence, Metadata, Modality, Scalar, Segment, Stamp
+from seehear.viewing import Seen
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,12 +106,9 @@ class Hit:
             return self.frames(1, pixels)[0]
         from PIL.Image import fromarray
 
-        from seehear.picture import read_picture
-
         if self.modality != "image":
             raise UnsupportedMedia(f"{self.source} is no picture but {self.modality}")
-        with self._opened() as source:
-            return fromarray(read_picture(source, Needs(pixels), self.limits).pixels)
+        return fromarray(self._seen.picture(pixels).pixels)
 
     def frames(self, n: int = 4, pixels: int | None = None) -> list[Image]:
         """Pictures from inside the moment of a video, evenly spread: upright, RGB, short side at most `pixels`.
@@ -120,11 +117,7 @@ class Hit:
         """
         from PIL.Image import fromarray
 
-        from seehear.frames import at
-
-        times = self.times(n)
-        with self._opened() as source:
-            return [fromarray(picture.pixels) for picture in at(source, times, Needs(pixels), self.limits)]
+        return [fromarray(picture.pixels) for picture in self._seen.frames(self.times(n), pixels)]
 
     def times(self, n: int = 4) -> list[float]:
         """When in the file the pictures of `frames` are from, seconds; one alone is from the middle of what was seen.
@@ -144,11 +137,8 @@ class Hit:
         `path` ends in `.mp4`; what is there is replaced. Returns it. Raises InputError, or MediaError where the
         moment cannot be had.
         """
-        from seehear.clip import cut
-
         start, end = self._moment("video", "audio")
-        with self._opened() as source:
-            return cut(source, start, end, Path(path), self.limits)
+        return self._seen.clip(start, end, Path(path))
 
     def transcript(self, before: float = 0.0, after: float = 0.0) -> str:
         """What is said in the moment, and so many seconds before and after it: a line a passage, each with its time.
@@ -179,22 +169,9 @@ class Hit:
         """What is pickled and copied: all but the way to the library."""
         return [None if one.name == "said" else getattr(self, one.name) for one in fields(self)]
 
-    @contextmanager
-    def _opened(self) -> Iterator[Source]:
-        """The file, if it is still what it was: another picture must not be shown under this hit's name.
-
-        One whose time has changed is read once more, whole, to see whether its bytes have.
-        """
-        path, changed = Path(self.source), True
-        with open_source(path, self.id, self.limits, hashed=False) as source:
-            if self.stamp is None or (source.size, source.mtime_ns) == self.stamp[:2]:
-                changed = False
-                yield source
-        if changed:
-            with open_source(path, self.id, self.limits) as source:
-                if self.stamp is not None and source.content != self.stamp[2]:
-                    raise UnreadableMedia("it, or a transcript beside it, has changed since it was added; add it again")
-                yield source
+    @property
+    def _seen(self) -> Seen:
+        return Seen(Path(self.source), self.limits, self.stamp)
 
     def _moment(self, *modalities: Modality) -> tuple[float, float]:
         if self.modality not in modalities or self.start is None or self.end is None:

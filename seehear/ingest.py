@@ -17,6 +17,7 @@ from typing import Any
 from seehear.batches import BATCH, Batches, Donor
 from seehear.brought import Brought
 from seehear.contracts import Encoder, Store
+from seehear.decoder import Event, Finished, Job, Note, Opened, Piece
 from seehear.draft import Draft, same
 from seehear.due import Due, GiveMetadata
 from seehear.errors import DecoderDied, MediaError, SeehearError, UnreadableMedia, UnsupportedMedia
@@ -24,7 +25,7 @@ from seehear.folders import File, Folders
 from seehear.ledger import Ledger
 from seehear.left import Left
 from seehear.media import READS
-from seehear.pool import Event, Finished, Job, Note, Opened, Piece, Pool
+from seehear.pool import Pool
 from seehear.records import PASSAGES, Entry, Known, Outcome
 from seehear.speech import Speech
 from seehear.tally import Progress, Tally
@@ -131,7 +132,7 @@ class Ingest:
         for draft in drafts:
             again = Draft(draft.file, draft.given, time.time_ns(), draft.size, draft.mtime_ns, draft.new, again=True)
             again.moved, self._drawn[draft.file.key] = draft.moved, again
-            yield Job(draft.file.key, draft.file.path, (), draft.file.text)
+            yield draft.file.job()
 
     def _take(self, event: Event) -> None:
         key = event.job.key

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
-from seehear.handle import CHANGED, Handle
+from seehear.handle import CHANGED, Folders, Handle
 from seehear.sidecar import beside, transcript
 from seehear.types import Source
 
@@ -75,13 +75,28 @@ HEAD = 4096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may cost. The defaults let through what a camera makes."""
+    """What one file may cost, and where files to ask with may lie. The defaults let through what a camera makes."""
 
     bytes: int = 1 << 36
     pixels: int = 100_000_000
-    """Read from the header, before anything is decoded."""
+    """Of a picture. Read from the header, before anything is decoded."""
+    duration: float = 12 * 3600.0
+    """Seconds that a recording may last, and those of a processor that decoding it may take."""
+    frames: int = 5_000_000
+    """Most pictures of a video; 12 hours at 100 a second have fewer."""
+    streams: int = 64
+    """Most tracks of a recording or a video."""
     seconds: float = 60.0
-    """Wall time that decoding may take before its process is killed."""
+    """Wall time that may go by without anything new before the process that decodes is killed."""
+    memory: int = 1 << 30
+    """Bytes that a process that decodes may take beyond those with which it begins; on Linux."""
+    roots: tuple[str, ...] | None = None
+    """Folders that files to ask with have to be in; without, the application decides whose paths it passes on."""
+
+
+def too_much_memory(limits: Limits) -> str:
+    """What is wrong with a file that a process could not decode."""
+    return f"decoding it takes more memory than the limit of {limits.memory >> 20:,} MB; raise Limits(memory=...)"
 
 
 def sniff(head: bytes, name: str = "") -> str | None:
@@ -150,14 +165,16 @@ def _text(head: bytes, name: str) -> str | None:
 
 
 @contextmanager
-def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) -> Iterator[Source]:
+def open_source(
+    path: Path, key: str, limits: Limits, *, hashed: bool = True, within: Folders | None = None
+) -> Iterator[Source]:
     """Open, check, sniff and hash a file, and the transcript beside a recording; unless `hashed`, neither of the two.
 
-    At the end both must still be what they were: what was read is then what was hashed. Raises MediaError, whose
-    message does not repeat the file's name, UnreadableMedia for what changed; warns MediaNote of a transcript that is
-    no use.
+    Links may not lead out of the folders `within`. At the end both must still be what they were: what was read is then
+    what was hashed. Raises MediaError, whose message does not repeat the file's name, UnreadableMedia for what changed;
+    warns MediaNote of a transcript that is no use.
     """
-    with Handle(path) as file:
+    with Handle(path, within) as file:
         size, changed = _stamp(file.status, beside(path))  # before they are read, so that a later change shows
         if file.status.st_size == 0:
             raise DamagedMedia("it is empty (0 bytes); copy it again from where it came")
@@ -171,7 +188,7 @@ def open_source(path: Path, key: str, limits: Limits, *, hashed: bool = True) ->
             if hashed:
                 subtitles = None
                 try:
-                    subtitles = _subtitles(source)
+                    subtitles = _subtitles(source, within)
                 except MediaNote as note:
                     warnings.warn(note, stacklevel=3)
                 source = replace(source, content=_digest(file, subtitles), subtitles=subtitles)
@@ -196,7 +213,7 @@ def _prove(source: Source, file: Handle, *, again: bool) -> None:
     subtitles = None
     try:
         with suppress(MediaNote):  # it was told before
-            subtitles = _subtitles(source)
+            subtitles = _subtitles(source, file.within)
         same = _digest(file, subtitles) == source.content
     except OSError as error:
         raise UnreadableMedia(f"it cannot be read any more: {error.strerror or error}") from error
@@ -204,9 +221,10 @@ def _prove(source: Source, file: Handle, *, again: bool) -> None:
         raise UnreadableMedia(CHANGED)
 
 
-def _subtitles(source: Source) -> tuple[str, bytes] | None:
+def _subtitles(source: Source, within: Folders | None) -> tuple[str, bytes] | None:
     """The transcript beside a recording. Raises MediaNote for one that is no use."""
-    return transcript(beside(source.path)) if source.type in AUDIO_TYPES or source.type in VIDEO_TYPES else None
+    recording = source.type in AUDIO_TYPES or source.type in VIDEO_TYPES
+    return transcript(beside(source.path), within) if recording else None
 
 
 def _digest(file: Handle, subtitles: tuple[str, bytes] | None) -> str:

@@ -11,7 +11,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from seehear.container import zero
-from seehear.errors import DamagedMedia, note
+from seehear.errors import DamagedMedia, MediaTooLarge, note
+from seehear.media import Limits
 
 JUMP = 10.0
 """Seconds that a clock may go back; one that goes back further was set, and what follows is appended."""
@@ -25,7 +26,7 @@ GAP = 24 * 3600.0
 class Packets:
     """One reading of a track; packets that are cut off are left out."""
 
-    def __init__(self, container: InputContainer, stream: Any) -> None:
+    def __init__(self, container: InputContainer, stream: Any, limits: Limits) -> None:
         self.end = 0.0
         """Seconds from the start of the file at which the last picture ends, of what has been read."""
         self.cut = False
@@ -33,6 +34,8 @@ class Packets:
         # AVI numbers its packets as they are decoded, which is not when their pictures are shown.
         self.numbered = container.format.name == "avi"
         self._container = container
+        self._limits = limits
+        self._count = 0
         self._stream = stream
         self._ticks, self._per = stream.time_base.as_integer_ratio()  # fractions are slow, and packets are many
         self._zero = zero(container)
@@ -44,6 +47,8 @@ class Packets:
             for packet in self._container.demux(self._stream):
                 if not packet.size:
                     continue
+                self._count += 1
+                check_frames(self._count, self._limits)
                 self.cut = packet.is_corrupt
                 if self.cut:
                     continue
@@ -102,6 +107,15 @@ class Packets:
         if shown is not None:
             self.end = max(self.end, shown + min(lasts, GAP))
         return True
+
+
+def check_frames(count: int, limits: Limits) -> None:
+    """Raise MediaTooLarge for more pictures than a video may have."""
+    if count > limits.frames:
+        raise MediaTooLarge(
+            f"it claims {count:,} pictures, or has them, more than the limit of {limits.frames:,}; cut it, or raise "
+            "Limits(frames=...)"
+        )
 
 
 def chosen(container: InputContainer) -> Any:

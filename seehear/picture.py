@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from seehear.errors import DamagedMedia, MediaError, MediaNote, MediaTooLarge, UnsupportedMedia
-from seehear.media import PICTURE_TYPES, Limits
+from seehear.media import PICTURE_TYPES, Limits, too_much_memory
 from seehear.types import Needs, Picture, Source
 
 UPRIGHT = {
@@ -29,6 +29,12 @@ UPRIGHT = {
 """EXIF's orientations, and what turns each upright."""
 DRAFT = 672
 """Least short side, in pixels, that a JPEG is decoded to before it is scaled to a smaller one."""
+LARGE, STRIP = 16_000_000, 4_000_000
+"""Pixels from which on a picture becomes smaller in strips, and those of a strip, about."""
+GAP = 3
+"""Times as large as it is to be that a picture is at least after that: more makes no difference to be seen."""
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+"""Modes of more than 8 bits, all of them grey."""
 LONGEST = 8
 """Most that a picture's long side may be of the wanted short side: a 1 x 60,000 strip must not become gigabytes."""
 
@@ -48,7 +54,9 @@ def decoded(image: ImageFile.ImageFile, needs: Needs) -> Picture:
         # libjpeg decodes at 1/2, 1/4 or 1/8 almost for free; from this size on it is hard to tell in a vector.
         image.draft(None, fit(*image.size, max(2 * needs.pixels, DRAFT)))
     image.load()
-    return Picture(np.asarray(shrink(on_white(upright(image)), needs)))
+    turn = UPRIGHT.get(orientation(image))
+    small = _in_strips(image, needs) or shrink(on_white(image), needs)
+    return Picture(np.asarray(small if turn is None else small.transpose(turn)))
 
 
 def orientation(image: Image.Image) -> int:
@@ -84,7 +92,7 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
         except MediaError:
             raise
         except MemoryError as error:
-            raise MediaTooLarge("decoding it takes more memory than there is") from error
+            raise MediaTooLarge(too_much_memory(limits)) from error
         except UnidentifiedImageError as error:  # whose text names our file object
             raise DamagedMedia("it is damaged or cut short (nothing can be made of its header)") from error
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
@@ -97,21 +105,47 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def on_white(image: ImageFile.ImageFile | Image.Image) -> Image.Image:
-    """Bring any mode to RGB: transparency onto white, palettes and CMYK resolved, 16 bits to 8."""
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+def _in_strips(image: Image.Image, needs: Needs) -> Image.Image | None:
+    """Bring a large picture to RGB and to the size that is needed; None of one that is not much larger than that.
+
+    A second copy of 100 megapixels is not made: strips become smaller by a whole factor, and then, all together, what
+    they should be. It is Pillow's own way for `reducing_gap`.
+    """
+    width, height = image.size
+    if needs.pixels is None or width * height < LARGE:
+        return None
+    size = _size(image, needs)
+    factor = min(width // size[0], height // size[1]) // GAP
+    if factor < 2:
+        return None
+    grey, high = image.mode in DEEP, max(1, STRIP // (width * factor)) * factor
+    top = float(np.nan_to_num(image.getextrema()[1])) if grey else None  # type: ignore[arg-type]
+    small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for row in range(0, height, high):
+        strip = image.crop((0, row, width, min(height, row + high)))
+        small.paste(on_white(strip, top).reduce(factor), (0, row // factor))
+    return small.resize(size, Image.Resampling.BICUBIC, (0, 0, width / factor, height / factor))
+
+
+def on_white(image: ImageFile.ImageFile | Image.Image, top: float | None = None) -> Image.Image:
+    """Bring any mode to RGB: transparency onto white, palettes and CMYK resolved, 16 bits to 8.
+
+    `top` is the largest deep grey value where the picture is but a part.
+    """
+    if image.mode in DEEP:
+        return Image.fromarray(_eight_bits(np.asarray(image), top)).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba)
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bits(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _eight_bits(deep: NDArray[np.generic], top: float | None) -> NDArray[np.uint8]:
     """Scale deep grey values to 0..255 by the range that they are likely to have: 0..1, 0..255 or 0..65535."""
     values = np.nan_to_num(deep.astype(np.float32))
-    top = float(values.max(initial=0.0))
+    top = float(values.max(initial=0.0)) if top is None else top
     full = 65535.0 if top > 255 or deep.dtype.kind != "f" else 255.0 if top > 1 else 1.0
     scaled: NDArray[np.float32] = np.clip(values / full, 0, 1) * 255
     return np.rint(scaled).astype(np.uint8)
@@ -119,11 +153,16 @@ def _eight_bits(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def shrink(image: Image.Image, needs: Needs) -> Image.Image:
     """Scale a picture down to the size that is needed, in one step; smaller pictures stay as they are."""
+    size = _size(image, needs)
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _size(image: Image.Image, needs: Needs) -> tuple[int, int]:
+    """Width and height that are needed."""
     pixels = needs.pixels
     if pixels is None or max(image.size) <= pixels:
-        return image
-    size = (pixels, pixels) if needs.square else fit(*image.size, pixels)
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+        return image.size
+    return (pixels, pixels) if needs.square else fit(*image.size, pixels)
 
 
 def fit(width: int, height: int, pixels: int) -> tuple[int, int]:

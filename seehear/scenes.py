@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 from seehear.database import Database
 from seehear.hits import Hit
 from seehear.media import Limits
-from seehear.records import PASSAGES, segment_of
+from seehear.records import segment_of
 from seehear.types import Channel, Modality, Segment, Stamp
 from seehear.where import Condition
 
@@ -40,9 +41,10 @@ class Scenes:
     def stamp(self, key: str) -> Stamp | None:
         """What a file was when it was read; None for a passage that is no file."""
         rows = self._file.all(
-            "SELECT size, mtime_ns, content FROM sources WHERE key = ? AND root != ?", (key, PASSAGES)
+            "SELECT size, mtime_ns, content, roots.path FROM sources JOIN roots ON root = roots.name WHERE key = ?",
+            (key,),
         )
-        return rows[0] if rows else None  # type: ignore[return-value]
+        return (*rows[0][:3], os.fsdecode(rows[0][3])) if rows else None  # type: ignore[return-value,arg-type]
 
     def ids(self, key: str) -> list[str]:
         """Ids of all segments of a file, in the order of time, then of place."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from seehear.errors import MediaError, MediaNote, MediaTooLarge
-from seehear.handle import GRAIN, Handle, recent
+from seehear.handle import GRAIN, Folders, Handle, recent
 
 RECORDINGS = frozenset({
     ".3gp", ".aac", ".aif", ".aiff", ".amr", ".asf", ".au", ".avi", ".caf", ".flac", ".m4a", ".m4b", ".m4v", ".mka",
@@ -39,14 +39,14 @@ def is_sidecar(path: Path) -> bool:
     return not recordings.isdisjoint(_stems(path))
 
 
-def transcript(paths: list[Path]) -> tuple[str, bytes] | None:
-    """Suffix and bytes of the first transcript that counts.
+def transcript(paths: list[Path], within: Folders | None = None) -> tuple[str, bytes] | None:
+    """Suffix and bytes of the first transcript that counts; links may not lead out of the folders `within`.
 
     Raises MediaNote, and takes none of the others, where one cannot be read.
     """
     for path in paths:
         try:
-            with Handle(path) as file:
+            with Handle(path, within) as file:
                 if file.status.st_size > SIDECAR_BYTES:
                     raise MediaTooLarge(f"it has more than {SIDECAR_BYTES >> 20} MB")
                 written = file.read(SIDECAR_BYTES)

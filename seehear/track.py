@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seehear.container import only, opened, zero
 from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnsupportedMedia, note
-from seehear.media import AUDIO_TYPES
+from seehear.media import AUDIO_TYPES, Limits
 from seehear.timeline import Block, Line, framed, resample
 from seehear.types import Passage, Source, Waveform
 
@@ -31,20 +31,25 @@ CUES = 200_000
 """Most embedded subtitles that are read."""
 
 
-def blocks(source: Source, rates: Collection[int]) -> Iterator[Block]:
+def blocks(source: Source, rates: Collection[int], limits: Limits) -> Iterator[Block]:
     """Decode the sound of a recording once, and yield it at each of `rates`, in blocks of about a second.
 
     Memory does not grow with the length. The mean of the channels is heard; of several tracks the default one. Raises
     UnsupportedMedia where there is no sound, DamagedMedia, MediaTooLarge; warns MediaNote of what is odd.
     """
-    with opened(source) as container:
+    with opened(source, limits) as container:
         stream = _chosen(container)
+        if "matroska" not in container.format.name:  # which counts to its last timestamp, whatever that may be
+            _check_length(_promised(source, container, stream), limits)
+        heard = 0.0
         line = Line(rates, zero(container))
         frames = _Frames(container, stream)
         for frame in frames:
             rate = frame.sample_rate
             if not RATES[0] <= rate <= RATES[1]:
                 raise DamagedMedia(f"it claims {rate:,} samples per second; convert it to a usual rate")
+            heard += frame.samples / rate
+            _check_length(heard, limits)
             start = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
             if not line.follows(rate, start):
                 yield from line.finish()
@@ -59,9 +64,9 @@ def blocks(source: Source, rates: Collection[int]) -> Iterator[Block]:
             _check_end(source, container, stream, frames, line.end)
 
 
-def subtitles(source: Source) -> list[Passage]:
+def subtitles(source: Source, limits: Limits) -> list[Passage]:
     """Embedded subtitles that are text, as they stand, tags and all; the default ones of several, else the first."""
-    with opened(source) as container:
+    with opened(source, limits) as container:
         found = [s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in SUBTITLES]
         whole = [s for s in found if not s.disposition & s.disposition.forced] or found
         if not whole:
@@ -151,6 +156,14 @@ def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
     return clean.clip(-1, 1)
 
 
+def _check_length(seconds: float, limits: Limits) -> None:
+    if seconds > limits.duration:
+        raise MediaTooLarge(
+            f"it claims {seconds / 3600:,.1f} hours of sound, or has them, more than the limit of "
+            f"{limits.duration / 3600:,.1f}; cut it, or raise Limits(duration=...)"
+        )
+
+
 def _check_end(source: Source, container: InputContainer, stream: Any, frames: _Frames, end: float) -> None:
     """Note it where a file ends before it should."""
     if frames.cut or _promised(source, container, stream) - end > 0.5 or _page_is_cut(source):
@@ -165,8 +178,10 @@ def _promised(source: Source, container: InputContainer, stream: Any) -> float:
     if "matroska" in name and len(container.streams) == 1:
         return (container.duration or 0) / av.time_base
     if name == "mp3":
+        place = source.file.tell()  # from which FFmpeg will read on
         source.file.seek(0)
         head = source.file.read(1 << 18)
+        source.file.seek(place)
         if b"Xing" not in head and b"Info" not in head:
             return 0.0
     elif name not in ("aiff", "au", "flac") and "mov" not in name:

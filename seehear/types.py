@@ -108,8 +108,8 @@ class Source:
     """Of a recording with a transcript beside it: that file's suffix (`.srt`, `.vtt`, `.json`) and its bytes."""
 
 
-Stamp = tuple[int, int, str]
-"""What a file was when it was read: its `size`, `mtime_ns` and `content`."""
+Stamp = tuple[int, int, str, str]
+"""What a file was when it was read: its `size`, `mtime_ns` and `content`; and the folder that was added."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A decoding process: reads jobs from its standard input, and answers with segments on its standard output.
 
 A message is four bytes of length and as many of JSON; pixels and samples follow as a message of their own. It runs as
-`python -m seehear.worker`, is started by `seehear.pool`, and may die of any file.
+`python -m seehear.worker`, is started by `seehear.pool`, gives up what it does not need (`seehear.confinement`), and
+may die of any file.
 """
 
 from __future__ import annotations
@@ -14,19 +15,23 @@ import json
 import os
 import struct
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from seehear.confinement import allow_time, confine
 from seehear.contracts import Modality
-from seehear.errors import MediaError, MediaNote, MissingExtra, MissingPart, UnsupportedMedia
+from seehear.errors import MediaNote, MissingPart, SeehearError, UnsupportedMedia
 from seehear.handle import Handle
-from seehear.media import VIDEO_TYPES, Limits, open_source
+from seehear.looking import looked
+from seehear.media import VIDEO_TYPES, Limits, open_source, too_much_memory
 from seehear.metadata import checked
 from seehear.registry import load
 from seehear.types import Content, Needs, Picture, Source, Text
@@ -39,27 +44,37 @@ BROKEN = 70
 """Exit status of a process that failed in any other way (EX_SOFTWARE of sysexits.h)."""
 
 
-def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Body of a decoding process: one file after another until the pipe closes."""
+def serve(requests: IO[bytes], replies: IO[bytes], *, confined: bool = False) -> None:
+    """Body of a decoding process: one file after another until the pipe closes.
+
+    Once it is `confined`, this process can do little else.
+    """
     setup = json.loads(receive(requests))
     limits = Limits(**setup["limits"])
     modalities = [load(name)(limits) for name in setup["modalities"]]
     needs = Needs(**setup["needs"])
+    # What is written is opened before anything can be done wrong; then nothing can be opened for writing any more.
+    out = open(bytes.fromhex(setup["out"]), "r+b") if "out" in setup else None  # noqa: PTH123, SIM115
+    if confined:
+        send(replies, {"event": "confined", "lacks": confine(limits.memory, writes=out is not None)})
     while True:
         try:
             job = json.loads(receive(requests))
         except EOFError:
             return
         reply: dict[str, Any] = {"event": "finished", "error": None, "message": ""}
+        if confined:
+            allow_time(limits.duration)
         try:
-            for message, payload in _in_time(_messages(job, modalities, needs, limits), limits.seconds):
+            messages = _looked(job, limits, out) if "look" in job else _messages(job, modalities, needs, limits)
+            for message, payload in _in_time(messages, limits.seconds):
                 send(replies, message)
                 if payload is not None:
                     send_bytes(replies, payload)
-        except MediaError as error:
+        except SeehearError as error:
             reply |= {"error": type(error).__name__, "message": str(error)}
-        except MissingExtra as error:
-            reply |= {"error": "UnreadableMedia", "message": str(error)}
+        except MemoryError:
+            reply |= {"error": "MediaTooLarge", "message": too_much_memory(limits)}
         except Exception as error:  # a modality's own bug costs the file, not the process
             reply |= {"error": "DamagedMedia", "message": f"it cannot be decoded ({type(error).__name__}: {error})"}
         send(replies, reply)
@@ -99,24 +114,47 @@ def _messages(
 @contextmanager
 def _source(job: dict[str, Any], limits: Limits, modalities: list[Modality]) -> Iterator[Source]:
     """The file of a job, or the text that it brings along."""
-    path = Path(os.fsdecode(bytes.fromhex(job["path"])))
+    path = _path(job)
     if job["text"] is None:
-        with open_source(path, job["key"], limits) as source:
-            yield _told_by_streams(source, modalities)
+        with open_source(path, job["key"], limits, within=job["within"]) as source:
+            yield _told_by_streams(source, modalities, limits)
     else:
         data = job["text"].encode("utf-8", "surrogatepass")
         content = hashlib.sha256(data).hexdigest()
         yield Source(job["key"], path, "text/plain", content, len(data), 0, io.BytesIO(data))
 
 
-def _told_by_streams(source: Source, modalities: list[Modality]) -> Source:
+def _told_by_streams(source: Source, modalities: list[Modality], limits: Limits) -> Source:
     """A container of videos that holds no pictures, or at whose pictures nobody looks, is a recording of sound."""
     if source.type not in VIDEO_TYPES:
         return source
     from seehear.frames import has_pictures
 
-    looked_at = any(source.type in modality.types for modality in modalities) and has_pictures(source)
+    looked_at = any(source.type in modality.types for modality in modalities) and has_pictures(source, limits)
     return source if looked_at else replace(source, type=source.type.replace("video/", "audio/"))
+
+
+def _looked(
+    job: dict[str, Any], limits: Limits, out: BufferedRandom | None
+) -> Iterator[tuple[dict[str, Any], memoryview | None]]:
+    """Pictures for `seehear.viewing`."""
+    told = time.monotonic()
+
+    def alive() -> None:
+        nonlocal told
+        if time.monotonic() > told + 1:
+            told = time.monotonic()
+            faulthandler.dump_traceback_later(limits.seconds, exit=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for picture in looked(_path(job), job, limits, out, alive):
+            message, payload = _packed(picture)
+            yield {"event": "picture", **message}, payload
+
+
+def _path(job: dict[str, Any]) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(job["path"])))
 
 
 def _packed(content: Content) -> tuple[dict[str, Any], memoryview | None]:
@@ -140,7 +178,7 @@ def _in_time(pieces: Iterator[T], seconds: float) -> Iterator[T]:
         yield piece
 
 
-def send(pipe: IO[bytes], message: dict[str, Any]) -> None:
+def send(pipe: IO[bytes], message: Mapping[str, Any]) -> None:
     send_bytes(pipe, json.dumps(message).encode())
 
 
@@ -167,6 +205,6 @@ if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        serve(sys.stdin.buffer, answers)
+        serve(sys.stdin.buffer, answers, confined=True)
     except BaseException:
         sys.exit(BROKEN)

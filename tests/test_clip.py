@@ -19,6 +19,7 @@ from seehear.clip import cut
 from seehear.encoded import Pictures, Upright
 from seehear.errors import DamagedMedia, InputError, MediaError, MediaTooLarge, SeehearError
 from seehear.media import Limits, open_source
+from seehear.viewing import placed
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "videos" / "pe_train.mp4"
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220), "grey": (128, 128, 128)}
@@ -27,8 +28,14 @@ FRAME = 0.04
 
 
 def clip(path: Path, start: float, end: float, out: str = "clip.mp4", limits: Limits | None = None) -> Path:
-    with open_source(path, "key", Limits()) as source:
-        return cut(source, start, end, path.parent / out, limits or Limits())
+    place = path.parent / out
+    with (
+        placed(path, start, end, place) as part,
+        part.open("r+b") as file,
+        open_source(path, "key", Limits()) as source,
+    ):
+        cut(source, start, end, file, limits or Limits())
+    return place
 
 
 def seconds(path: Path) -> float:

@@ -15,7 +15,8 @@ from spoken import spoken
 
 from seehear import Library, ModelSet, media
 from seehear.errors import InputError, MissingExtra
-from seehear.pool import Event, Job, Pool
+from seehear.decoder import Event, Job
+from seehear.pool import Pool
 from seehear.testing import COLOUR, ColourEncoder, LoudnessTranscriber
 from seehear.types import Content, Kind, Passage, Problem, Report, Role, Route, Waveform
 

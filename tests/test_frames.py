@@ -306,7 +306,7 @@ def test_the_cover_of_a_recording_is_no_picture_of_a_video(tmp_path: Path) -> No
         noise.sample_rate = 48_000
         container.mux([*sound.encode(noise), *sound.encode(None)])
     with open_source(path, "key", Limits()) as source:
-        assert (has_pictures(source), has_sound(source)) == (False, True)
+        assert (has_pictures(source, Limits()), has_sound(source, Limits())) == (False, True)
     with pytest.raises(UnsupportedMedia, match="it has no pictures"):
         read(path)
 
@@ -318,7 +318,7 @@ def test_it_is_known_what_a_file_has(tmp_path: Path) -> None:
         (write(tmp_path / "c.mp4", tone(1, 48_000)), (False, True)),
     ):
         with open_source(path, "key", Limits()) as source:
-            assert (has_pictures(source), has_sound(source)) == expected
+            assert (has_pictures(source, Limits()), has_sound(source, Limits())) == expected
 
 
 def patched(path: Path, *changes: tuple[bytes, int, bytes]) -> Path:

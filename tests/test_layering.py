@@ -12,6 +12,7 @@ FLOORS = [
     {"calibration", "canary", "contracts", "metadata", "records", "seal"},
     {
         "clip",
+        "confinement",
         "container",
         "era",
         "encoded",
@@ -20,6 +21,7 @@ FLOORS = [
         "media",
         "sidecar",
         "packets",
+        "looking",
         "picture",
         "registry",
         "still",
@@ -27,7 +29,7 @@ FLOORS = [
         "track",
         "where",
     },
-    {"asked", "brought", "clock", "database", "pool", "together", "worker"},
+    {"asked", "brought", "clock", "database", "decoder", "pool", "together", "viewing", "worker"},
     {"audit", "backup", "garbage", "kept", "speech", "words"},
     {"blocks", "evaluate", "grounding", "hits", "ledger", "presets", "query", "scales", "scenes", "selection"},
     {

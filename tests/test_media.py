@@ -81,6 +81,7 @@ def test_permission_that_is_denied_is_told_with_its_cure(tmp_path: Path, monkeyp
     def denied(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "any.png").touch()
     monkeypatch.setattr("seehear.media.os.open", denied)
     with pytest.raises(UnreadableMedia, match="change its permissions"):
         read(tmp_path / "any.png")

@@ -15,7 +15,8 @@ from PIL import Image
 
 from seehear.errors import DamagedMedia, DecoderDied, UnreadableMedia, UnsupportedMedia
 from seehear.media import Limits
-from seehear.pool import Event, Finished, Job, Opened, Piece, Pool
+from seehear.decoder import Event, Finished, Job, Opened, Piece
+from seehear.pool import Pool
 from seehear.types import Needs, Picture
 
 HOSTILE = '''

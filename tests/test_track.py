@@ -23,7 +23,7 @@ def heard(path: Path, *rates: int) -> tuple[float, list[Sound]]:
     found: dict[int, list[Sound]] = {rate: [] for rate in rates}
     with open_source(path, "key", Limits()) as source:
         starts: dict[int, float] = {}
-        for block in blocks(source, rates):
+        for block in blocks(source, rates, Limits()):
             done = sum(map(len, found[block.rate]))
             begun = starts.setdefault(block.rate, block.start)
             assert block.start == pytest.approx(begun + done / block.rate, abs=1e-9)
@@ -274,8 +274,8 @@ def test_a_mutated_recording_is_heard_or_refused_with_a_typed_error(
     path.write_bytes(content)
     try:
         with open_source(path, "key", Limits()) as source:
-            subtitles(source)
-            loudest = max(float(np.abs(block.samples).max()) for block in blocks(source, [16_000, 44_100]))
+            subtitles(source, Limits())
+            loudest = max(float(np.abs(block.samples).max()) for block in blocks(source, [16_000, 44_100], Limits()))
     except MediaError:
         loudest = 0.0
     assert loudest <= 1
@@ -287,13 +287,13 @@ def test_embedded_subtitles_are_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     write(path, tone(3, FORMATS[suffix][2]), subtitles=[(0.5, 1, "Hello <i>there</i>,"), (1.5, 2.5, "wörld.")])
     with open_source(path, "key", Limits()) as source:
-        found = [(cue.start, cue.end, cue.text) for cue in subtitles(source) if cue.text]
+        found = [(cue.start, cue.end, cue.text) for cue in subtitles(source, Limits()) if cue.text]
     assert found == [(0.5, 1.0, "Hello <i>there</i>,"), (1.5, 2.5, "wörld.")]
 
 
 def test_a_recording_without_subtitles_has_none(tmp_path: Path) -> None:
     with open_source(write(tmp_path / "a.mp4", tone(1, 48_000)), "key", Limits()) as source:
-        assert subtitles(source) == []
+        assert subtitles(source, Limits()) == []
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
@@ -316,7 +316,7 @@ def test_three_hours_take_no_more_memory_than_a_minute(tmp_path: Path) -> None:
         "import sys, resource\nfrom pathlib import Path\nfrom seehear.media import Limits, open_source\n"
         "from seehear.track import blocks\n"
         "with open_source(Path(sys.argv[1]), 'k', Limits()) as source:\n"
-        "    print(sum(len(block.samples) for block in blocks(source, [16000, 48000])))\n"
+        "    print(sum(len(block.samples) for block in blocks(source, [16000, 48000], Limits())))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = []

@@ -63,7 +63,7 @@ def events(heard: list[bytes]) -> list[str]:
 
 
 def job(path: Path, *unless: str) -> dict[str, object]:
-    return {"key": "k", "path": os.fsencode(path).hex(), "unless": unless, "text": None}
+    return {"key": "k", "path": os.fsencode(path).hex(), "unless": unless, "text": None, "within": None}
 
 
 def test_pixels_follow_their_segment(tmp_path: Path) -> None:

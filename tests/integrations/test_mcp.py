@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -345,6 +346,7 @@ class Pipes:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "seehear.cli", "serve", "--library", str(library), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=library.parent,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # a shell's `&` ignores it
         )  # fmt: skip
         client = {"clientInfo": {"name": "test", "version": "1"}, "capabilities": {}, "protocolVersion": version}
         self.begun = self.ask(0, "initialize", **client)

@@ -148,7 +148,7 @@ def test_silence_between_words_does_not_go_through_the_network() -> None:
 def samples_of(path: Path) -> Sound:
     with warnings.catch_warnings(), open_source(path, "key", Limits()) as source:
         warnings.simplefilter("ignore", MediaNote)
-        return np.concatenate([block.samples for block in blocks(source, [RATE])])
+        return np.concatenate([block.samples for block in blocks(source, [RATE], Limits())])
 
 
 @pytest.mark.skipif(not (DATA / "speech").is_dir(), reason="needs ../shared/data/speech")
