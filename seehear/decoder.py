@@ -27,6 +27,7 @@ from seehear.types import Channel, Content, Modality, Picture, Segment, Text, Wa
 from seehear.worker import LATE, receive, send
 
 T = TypeVar("T")
+COMMAND = [sys.executable, "-P", "-m", "seehear.worker"]
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +43,11 @@ class Job:
     """A passage that is no file; `path` then means nothing."""
     within: Sequence[str] | None = None
     """Folders out of which no link may lead."""
+
+    def request(self) -> dict[str, Any]:
+        """What a process is told of it."""
+        told = {"key": self.key, "path": os.fsencode(self.path).hex(), "within": self.within}
+        return {**told, "unless": list(self.unless), "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +99,8 @@ class Decoder:
         self.setup = setup
         # -P and absolute entries only: a json.py beside the user's pictures must not be imported.
         path = os.pathsep.join(entry for entry in sys.path if Path(entry).is_absolute())
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "seehear.worker"],
+        self._process = subprocess.Popen(  # noqa: S603 - ours
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -107,10 +113,8 @@ class Decoder:
 
     def decode(self, job: Job, seconds: float) -> Iterator[Event]:
         """Stream the events of one file; the last is always Finished."""
-        told = {"key": job.key, "path": os.fsencode(job.path).hex(), "within": job.within}
-        told |= {"unless": list(job.unless), "text": job.text}
         try:
-            yield from self.ask(told, seconds, partial(_event, job))
+            yield from self.ask(job.request(), seconds, partial(_event, job))
             yield Finished(job)
         except SeehearError as error:
             yield Finished(job, error if isinstance(error, MediaError) else UnreadableMedia(str(error)))

@@ -119,7 +119,7 @@ def _in_strips(image: Image.Image, needs: Needs) -> Image.Image | None:
     if factor < 2:
         return None
     grey, high = image.mode in DEEP, max(1, STRIP // (width * factor)) * factor
-    top = float(np.nan_to_num(image.getextrema()[1])) if grey else None  # type: ignore[arg-type]
+    top = float(np.nan_to_num(image.getextrema()[1])) if grey else None
     small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for row in range(0, height, high):
         strip = image.crop((0, row, width, min(height, row + high)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from seehear.decoder import Decoder
+from seehear.decoder import Decoder, Job
 from seehear.errors import DamagedMedia, InputError, SeehearError
 from seehear.media import Limits
 from seehear.types import Content, Needs, Picture, Stamp
@@ -81,8 +81,8 @@ class Seen:
 
     def _request(self, look: Mapping[str, Any]) -> dict[str, Any]:
         root = self.path.parent if self.stamp is None else self.stamp[3]
-        told = {"key": self.path.name, "path": os.fsencode(self.path).hex(), "within": [str(root)], "text": None}
-        return {**told, "look": {**look, "stamp": self.stamp}}
+        job = Job(self.path.name, self.path, within=[str(root)])
+        return {**job.request(), "look": {**look, "stamp": self.stamp}}
 
 
 def _picture(_: object, content: Content | None) -> Picture:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shutil
 import sqlite3
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -201,7 +202,7 @@ class ChromaStore:
             self._client.close()
             _hang_up(self._client)
             if self._seal:
-                _shrunk(self._folder / "chroma.sqlite3")
+                _shrunk(self._folder)
                 with suppress(OSError):  # without it the files are looked at the next time
                     self._seal.set()
 
@@ -273,12 +274,17 @@ def _name(collection: Collection) -> str:
     return plain if clean == plain else f"x{clean}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
 
 
-def _shrunk(file: Path) -> None:
-    """Give back what rows that are gone have left in Chroma's SQLite file; it never does so by itself."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(file, isolation_level=None)) as db:
+def _shrunk(folder: Path) -> None:
+    """Give back what rows and collections that are gone have left on the disk; Chroma never does so by itself."""
+    file = folder / "chroma.sqlite3"
+    with suppress(OSError, sqlite3.Error), closing(sqlite3.connect(file, isolation_level=None)) as db:
         (pages,), (free,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count"))
         if free > SPARE * pages:
             db.execute("VACUUM")
+        indexes = {name for (name,) in db.execute("SELECT id FROM segments")}
+        for path in folder.iterdir():
+            if path.is_dir() and path.name not in indexes:
+                shutil.rmtree(path)
 
 
 def _unusable(folder: Path, why: str) -> LibraryError:

@@ -63,6 +63,20 @@ def written(tmp_path: Path) -> Path:
     return folder
 
 
+def test_nothing_stays_on_the_disk_of_a_collection_that_was_dropped(written: Path) -> None:
+    store = ChromaStore(written)
+    segments = [Segment(f"{number}", "s", "image", "visual") for number in range(1200)]
+    other = Collection("d", "visual", "image")
+    vectors = np.random.default_rng(6).normal(size=(1200, 16)).astype(np.float32)
+    store.upsert(other, segments, vectors)
+    store.drop(ROWS)
+    store.close()
+    assert sum(path.is_dir() for path in written.iterdir()) == 1
+    again = ChromaStore(written)
+    assert again.nearest(other, vectors[7], 1)[0].id == "7"
+    again.close()
+
+
 def test_a_closed_store_is_not_looked_at_again(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("no child is needed")
