@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ WINDOWS = 12
 
 
 class Asked:
-    """Opens files to ask with. A file may kill the process that decodes it, and nothing else."""
+    """Opens files to ask with, in the folders `within`. One may kill the process that decodes it, and nothing else."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -29,10 +29,10 @@ class Asked:
         """What a file may cost."""
         return self._pool.limits
 
-    def picture(self, path: Path) -> Picture:
+    def picture(self, path: Path, within: Sequence[str] | None = None) -> Picture:
         """Decode a picture. Raises MediaError."""
         kept: Picture | None = None
-        for segment, content in self._pieces(path):
+        for segment, content in self._pieces(path, within):
             if isinstance(content, Picture):
                 kept = kept or content
                 if segment.modality != "image":  # whoever leaves in the middle costs a decoder, which a still need not
@@ -41,18 +41,18 @@ class Asked:
             raise MediaError("there is no picture in it")
         return kept
 
-    def sound(self, path: Path) -> list[Waveform]:
+    def sound(self, path: Path, within: Sequence[str] | None = None) -> list[Waveform]:
         """Decode a sound, in windows; of a long one, some from all over it. Raises MediaError."""
-        found = [c for s, c in self._pieces(path) if s.channel == "sound" and isinstance(c, Waveform)]
+        found = [c for s, c in self._pieces(path, within) if s.channel == "sound" and isinstance(c, Waveform)]
         if not found:
             raise MediaError("nothing is heard in it")
         return _spread(found)
 
-    def part(self, path: Path) -> list[Picture] | list[Waveform]:
+    def part(self, path: Path, within: Sequence[str] | None = None) -> list[Picture] | list[Waveform]:
         """Decode what may be a picture or a sound: the one, or the other in windows. Raises MediaError."""
         found: list[Waveform] = []
         kept: list[Picture] = []
-        for segment, content in self._pieces(path):
+        for segment, content in self._pieces(path, within):
             if isinstance(content, Picture):
                 kept = kept or [content]
                 if segment.modality != "image":
@@ -63,19 +63,18 @@ class Asked:
             raise MediaError("there is no picture in it, and nothing is heard")
         return kept or _spread(found)
 
-    def speech(self, path: Path) -> list[Waveform | Text]:
+    def speech(self, path: Path, within: Sequence[str] | None = None) -> list[Waveform | Text]:
         """Decode what may be said in a recording: stretches of speech, or its subtitles. Raises MediaError."""
-        found = [c for s, c in self._pieces(path) if s.channel == "speech" and not isinstance(c, Picture)]
+        found = [c for s, c in self._pieces(path, within) if s.channel == "speech" and not isinstance(c, Picture)]
         if not found:
             raise MediaError("nothing is said in it")
         return found
 
-    def _pieces(self, path: Path) -> Iterator[tuple[Segment, Content]]:
-        roots = self.limits.roots
-        if roots is not None and not inside(os.path.realpath(path), roots):
+    def _pieces(self, path: Path, within: Sequence[str] | None) -> Iterator[tuple[Segment, Content]]:
+        if within is not None and not inside(os.path.realpath(path), within):
             raise MediaError("it is in none of the folders in which files to ask with may be")
-        within = [str(path.parent)] if roots is None else roots
-        with closing(self._pool.run([Job(path.name, path, within=within)])) as events:
+        job = Job(path.name, path, within=[str(path.parent)] if within is None else within)
+        with closing(self._pool.run([job])) as events:
             for event in events:
                 if isinstance(event, Piece):
                     yield event.segment, event.content

@@ -25,9 +25,11 @@ def opened(source: Source, limits: Limits) -> Iterator[InputContainer]:
     demuxer = AUDIO_TYPES.get(source.type) or VIDEO_TYPES.get(source.type)
     if demuxer is None:
         raise UnsupportedMedia(f"it is no recording and no video but {source.type}")
-    options = {"protocol_whitelist": "none", "max_streams": str(limits.streams)}
+    options = {"protocol_whitelist": "none", "max_streams": str(limits.streams + 1)}
     try:
         with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:
+            if len(container.streams) > limits.streams:  # some demuxers leave out those that are too many
+                raise MediaTooLarge(f"it has more than {limits.streams} tracks; raise Limits(streams=...)")
             yield container
     except SeehearError:
         raise

@@ -75,7 +75,9 @@ def heard(query: Query, asked: Asked, speech: Speech | None) -> tuple[Query, str
         return query, None
     if speech is None:
         raise QueryError("The models of this library write down no speech; ask in words.")
-    spoken = [_waveform(query.voice)] if isinstance(query.voice, Waveform) else _opened(query.voice, asked.speech)
+    spoken = (
+        [_waveform(query.voice)] if isinstance(query.voice, Waveform) else _opened(query.voice, asked, asked.speech)
+    )
     try:
         said = speech.words(spoken)
     except InputError as error:  # a transcriber knows of no questions
@@ -93,7 +95,9 @@ def parts(query: Query, asked: Asked) -> list[tuple[Content, float]]:
     if query.image is not None:
         found.append((_picture(query.image, asked), 1.0))
     if query.audio is not None:
-        sounds = [_sound(query.audio)] if isinstance(query.audio, Waveform) else _opened(query.audio, asked.sound)
+        sounds = (
+            [_sound(query.audio)] if isinstance(query.audio, Waveform) else _opened(query.audio, asked, asked.sound)
+        )
         found += [(sound, 1.0 / len(sounds)) for sound in sounds]
     for sign, more in ((1.0, query.plus), (-1.0, query.minus)):
         for part, weight in _weighted(more):
@@ -109,7 +113,7 @@ def _contents(part: Any, asked: Asked) -> Sequence[Content]:
     if isinstance(part, str):
         return [_words(part)]
     if isinstance(part, (bytes, os.PathLike)):
-        return _opened(part, asked.part)
+        return _opened(part, asked, asked.part)
     return [_sound(part) if isinstance(part, Waveform) else _picture(part, asked)]
 
 
@@ -139,14 +143,14 @@ def _waveform(given: Waveform) -> Waveform:
     return sound
 
 
-def _opened(given: Any, open_: Callable[[Path], T]) -> T:
+def _opened(given: Any, asked: Asked, open_: Callable[[Path, Sequence[str] | None], T]) -> T:
     """What is in a file that is (a part of) the question."""
     if isinstance(given, bytes):
         with tempfile.NamedTemporaryFile(prefix="seehear-") as file:  # where whoever decodes it finds it
             file.write(given)
             file.flush()
             try:
-                return open_(Path(file.name))
+                return open_(Path(file.name), None)
             except MediaError as error:
                 raise QueryError(f"{_named(given)} cannot be the question: {error}.") from error
     if not isinstance(given, (str, os.PathLike)):
@@ -156,7 +160,7 @@ def _opened(given: Any, open_: Callable[[Path], T]) -> T:
     if "://" in os.fspath(given):
         raise QueryError(f"{given} is a URL. Nothing is fetched; save it and give its path.")
     try:
-        return open_(Path(given).absolute())  # who decodes it may be elsewhere
+        return open_(Path(given).absolute(), asked.limits.roots)  # who decodes it may be elsewhere
     except MediaError as error:
         raise QueryError(f"{given} cannot be the question: {error}.") from error
 
@@ -190,7 +194,7 @@ def _picture(given: Any, asked: Asked) -> Picture:
     from seehear.picture import on_white, upright
 
     if isinstance(given, (str, bytes, os.PathLike)):
-        return _opened(given, asked.picture)
+        return _opened(given, asked, asked.picture)
     if isinstance(given, Image.Image):
         return Picture(np.asarray(on_white(upright(given))))
     if (

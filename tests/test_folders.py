@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mixed import SET
 from PIL import Image
+from recordings import tone, write
 
 from seehear import Library
 from seehear.errors import InputError
@@ -68,6 +70,33 @@ def test_a_link_that_leads_out_is_not_followed(library: Library, photos: Path, t
     assert len(report.added) == 5
     assert {Path(problem.path).name for problem in report.failed} == {"link.png", "folder"}
     assert all("leads out" in problem.reason for problem in report.failed)
+
+
+def test_a_link_that_is_named_is_not_followed_out_of_its_folder_unless_it_is_a_folder(
+    library: Library, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "uploads").mkdir()
+    link = tmp_path / "uploads" / "link.png"
+    link.symlink_to(photos / "red.png")
+    report = library.add([link, photos / "blue.png"])
+    assert len(report.added) == 1
+    assert [problem.reason.partition(";")[0] for problem in report.failed] == [
+        "it is a link that leads out of the folder"
+    ]
+    (tmp_path / "album").symlink_to(photos)
+    assert len(library.add(tmp_path / "album").added) == 4
+
+
+def test_a_transcript_that_is_a_link_out_of_the_folder_is_not_read(open_library: OpenLibrary, tmp_path: Path) -> None:
+    library = open_library(models=SET)
+    (tmp_path / "secret.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nthe password\n")
+    (tmp_path / "talks").mkdir()
+    write(tmp_path / "talks" / "talk.wav", tone(2, 16_000))
+    (tmp_path / "talks" / "talk.srt").symlink_to(tmp_path / "secret.srt")
+    report = library.add(tmp_path / "talks")
+    assert len(report.added) == 1
+    assert ["leads out" in note.reason for note in report.notes] == [True]
+    assert not any("password" in hit.text for hit in library.retrieve("password", k=9, min_score=0))
 
 
 def test_a_link_within_the_folder_is_another_name(library: Library, photos: Path) -> None:

@@ -368,6 +368,15 @@ def test_the_limit_is_the_callers(tmp_path: Path) -> None:
         read(path, limits=Limits(pixels=64 * 48 - 1))
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_too_many_pictures_are_refused_from_the_header_or_as_they_come(tmp_path: Path, suffix: str) -> None:
+    path = film(tmp_path / f"a.{suffix}", ticking(2))
+    every, _ = read(path)
+    assert len(read(path, limits=Limits(frames=len(every)))[0]) == len(every)
+    with pytest.raises(MediaTooLarge, match=r"pictures, or has them, .* raise Limits\(frames=...\)"):
+        read(path, limits=Limits(frames=len(every) - 1))
+
+
 def test_a_claim_of_a_million_frames_a_second_does_no_harm(tmp_path: Path) -> None:
     path = film(tmp_path / "a.avi", ticking(2), codec="mjpeg", pixels="yuvj420p", tick=Fraction(1, 8))
     # Scale and rate of the stream's header, and microseconds a frame of the file's.

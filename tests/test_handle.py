@@ -108,3 +108,98 @@ def test_a_disk_that_is_gone_is_told(path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(UnreadableMedia, match="Stale file handle"):
             file.check()
         monkeypatch.undo()
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "elsewhere" / "secret.bin"
+    path.write_bytes(b"secret")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "added").mkdir()
+    (tmp_path / "added" / "a.bin").write_bytes(b"was")
+    return tmp_path / "added"
+
+
+def test_links_are_followed_inside_a_folder_and_not_out_of_it(folder: Path, outside: Path) -> None:
+    (folder / "inside.bin").symlink_to("a.bin")
+    (folder / "out.bin").symlink_to(outside)
+    (folder / "again.bin").symlink_to("out.bin")
+    (folder / "door").symlink_to(outside.parent)
+    with Handle(folder / "inside.bin", [folder]) as file:
+        assert file.read() == b"was"
+    for name in ("out.bin", "again.bin", "door/secret.bin", "../elsewhere/secret.bin"):
+        with pytest.raises(UnreadableMedia, match="leads out"):
+            Handle(folder / name, [folder])
+        with Handle(folder / name, [folder, outside.parent]) as file:
+            assert file.read() == b"secret"
+    with pytest.raises(UnreadableMedia, match="not there"):
+        Handle(folder / "gone.bin", [folder])
+
+
+def test_the_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(folder)
+    for within in (folder, tmp_path / "alias"):
+        with Handle(tmp_path / "alias" / "a.bin", [within]) as file:
+            assert file.read() == b"was"
+
+
+@pytest.mark.parametrize("swapped", ["file", "folder"])
+def test_a_link_that_comes_between_the_look_and_the_opening_is_not_followed(
+    folder: Path, outside: Path, swapped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the folder changes it in just that moment."""
+    (folder / "below").mkdir()
+    path = folder / "below" / "secret.bin"
+    path.write_bytes(b"harmless")
+    look = os.lstat
+
+    def swap(looked_at: str) -> os.stat_result:
+        found = look(looked_at)
+        if swapped == "file":
+            path.unlink()
+            path.symlink_to(outside)
+        else:
+            path.unlink()
+            path.parent.rmdir()
+            path.parent.symlink_to(outside.parent)
+        return found
+
+    monkeypatch.setattr("seehear.handle.os.lstat", swap)
+    with pytest.raises(UnreadableMedia):
+        Handle(path, [folder])
+
+
+def test_where_the_system_does_not_tell_the_path_is_looked_at_again(
+    folder: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path) -> Path:
+        raise OSError
+
+    monkeypatch.setattr("seehear.handle.Path.readlink", refused)
+    with Handle(folder / "a.bin", [folder]) as file:
+        assert file.read() == b"was"
+    real = os.open
+
+    def swap(path: str, flags: int) -> int:
+        descriptor = real(outside, flags)
+        return descriptor if path.endswith("a.bin") else real(path, flags)
+
+    monkeypatch.setattr("seehear.handle.os.open", swap)
+    with pytest.raises(UnreadableMedia, match="changed"):
+        Handle(folder / "a.bin", [folder])
+
+
+def test_devices_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> int:
+        raise AssertionError("a device may do something when it is opened")
+
+    monkeypatch.setattr("seehear.handle.os.open", forbidden)
+    for name in ("/dev/zero", "/dev/tty", "/dev/fd/0"):
+        if os.path.exists(name):  # noqa: PTH110
+            with pytest.raises(UnreadableMedia, match=r"regular file|not there|cannot be opened"):
+                Handle(Path(name))

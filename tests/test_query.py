@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from recordings import tone, write
 
-from seehear import Library, ModelSet, Query, query, track
+from seehear import Library, Limits, ModelSet, Query, query, track
 from seehear.database import Database
 from seehear.errors import QueryError
 from seehear.kept import Transcripts
@@ -99,6 +99,19 @@ def test_what_is_hardly_heard_or_too_loud_is_one(samples: Array) -> None:
 def test_what_is_no_sound_is_refused(field: str, samples: Array, words: str) -> None:
     with pytest.raises(QueryError, match=words):
         asked_with(field, wave(samples))
+
+
+def test_files_to_ask_with_may_be_kept_to_some_folders(open_library: Callable[..., Library], photos: Path) -> None:
+    library = open_library(limits=Limits(roots=(str(photos / "more"),)))
+    library.add(photos)
+    assert library.retrieve(Query(image=photos / "more" / "white.png"))
+    (photos / "more" / "link.png").symlink_to(photos / "red.png")
+    for name in ("red.png", "more/link.png", "more/../red.png"):
+        with pytest.raises(QueryError, match="in none of the folders"):
+            library.retrieve(Query(image=photos / name))
+    with pytest.raises(QueryError, match="cannot be the question"):
+        library.retrieve(Query(image=(photos / "red.png").read_bytes()[:20]))
+    assert library.retrieve(Query(image=(photos / "red.png").read_bytes()))  # what is given as bytes is in no folder
 
 
 def test_a_file_among_the_parts_is_what_it_is(library: Library, photos: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from recordings import FORMATS, Sound, tone, write
@@ -327,3 +329,44 @@ def test_three_hours_take_no_more_memory_than_a_minute(tmp_path: Path) -> None:
         assert count == seconds * 64_000
         peaks.append(peak)
     assert peaks[1] - peaks[0] < 20_000  # kB
+
+
+def test_too_many_hours_are_refused_from_the_header_or_as_they_are_heard(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", tone(3, 44_100))
+    for suffix in ("flac", "wav", "mka", "mp4"):
+        path = write(tmp_path / f"a.{suffix}", tone(3, FORMATS[suffix][2]))
+        with (
+            open_source(path, "key", Limits()) as source,
+            pytest.raises(MediaTooLarge, match=r"hours of sound, or has them, .* raise Limits\(duration=...\)"),
+        ):
+            list(blocks(source, [16_000], Limits(duration=2)))
+        with open_source(path, "key", Limits()) as source:
+            assert list(blocks(source, [16_000], Limits(duration=4)))
+
+
+def test_a_day_of_silence_is_refused_before_any_of_it_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.flac", tone(1, 44_100))
+    content = bytearray(path.read_bytes())
+    samples = 24 * 3600 * 44_100  # 36 bits, which end with byte 25
+    content[21] = (content[21] & 0xF0) | samples >> 32
+    content[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
+    path.write_bytes(content)
+    monkeypatch.setattr("seehear.track._mono", lambda *_: 1 / 0)
+    with open_source(path, "key", Limits()) as source, pytest.raises(MediaTooLarge, match=r"24\.0 hours"):
+        list(blocks(source, [16_000], Limits()))
+
+
+@pytest.mark.parametrize("suffix", ["mka", "mp4"])
+def test_too_many_tracks_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        tracks = [container.add_stream("aac", rate=48_000, layout="mono") for _ in range(5)]
+        for track in tracks:
+            frame = av.AudioFrame.from_ndarray(tone(1, 48_000)[None], "fltp", "mono")
+            frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
+            container.mux([*track.encode(frame), *track.encode(None)])
+    with open_source(path, "key", Limits()) as source:
+        with pytest.raises(MediaTooLarge, match="more than 4 tracks"):
+            list(blocks(source, [16_000], Limits(streams=4)))
+        with pytest.warns(MediaNote, match="5 tracks"):
+            assert list(blocks(source, [16_000], Limits(streams=5)))
