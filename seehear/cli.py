@@ -10,12 +10,13 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from seehear import measuring, serving, upkeep
 from seehear.errors import InputError, SeehearError
+from seehear.media import Limits
 from seehear.terminal import FAILED, complain, console, logged, print_lines, progress, show_report
 
 DEFAULT_LIBRARY = "media.library"
@@ -74,8 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     changing.add_argument(
         "--log-json", action="store_true", help="a log on standard error: one JSON object a line, one for each file"
     )
+    reading = argparse.ArgumentParser(add_help=False, parents=[changing])
+    reading.add_argument(
+        "--limit",
+        action="append",
+        type=_limit,
+        default=[],
+        metavar="NAME=N",
+        help="what a file may cost: bytes, pixels, duration (s), frames, streams, seconds, memory (bytes)",
+    )
 
-    add = commands.add_parser("add", parents=[changing], help="take in files and folders")
+    add = commands.add_parser("add", parents=[reading], help="take in files and folders")
     add.add_argument("paths", nargs="+", metavar="PATH")
     add.add_argument("--models", help="model set of a new library (default: mini)")
     add.add_argument(
@@ -102,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--sources", action="store_true", help="list every file")
     info.set_defaults(run=_info)
 
-    upkeep.parsers(commands, [changing])
+    upkeep.parsers(commands, [changing], [reading])
     serving.parser(commands, [located, bounds], _fields)
     measuring.parsers(commands, printing)
     return parser
@@ -142,11 +152,25 @@ def _fields(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _limit(written: str) -> tuple[str, float]:
+    """One `--limit`."""
+    name, _, number = written.partition("=")
+    kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(Limits) if field.default is not None}
+    try:
+        value: float = kinds[name](number.replace("_", ""))
+    except (KeyError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{written!r} is not NAME=N with one of {', '.join(kinds)}") from error
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{written!r} is no limit")
+    return name, value
+
+
 def _add(given: argparse.Namespace) -> int:
     from seehear.library import Library
 
     options = {"models": given.models, "store": given.store, "transcriber": given.transcriber, "frames": given.frames}
-    with Library.open(given.library, **options) as library, progress("Adding", given.json) as bar:
+    limits = Limits(**dict(given.limit))
+    with Library.open(given.library, limits=limits, **options) as library, progress("Adding", given.json) as bar:
         told = _named(given.meta) if given.meta else None
         report = library.add(given.paths, metadata=told, language=given.language, retry=given.retry, progress=bar)
     if given.json:

@@ -6,17 +6,26 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seehear.errors import LibraryError
+from seehear.media import Limits
 from seehear.terminal import FAILED, finished, print_lines, progress, show_report
 
+if TYPE_CHECKING:
+    from seehear.library import Library
 
-def parsers(commands: Any, changing: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the commands to those of `seehear`; `changing` have the options of all that changes a library."""
+
+def parsers(
+    commands: Any, changing: Sequence[argparse.ArgumentParser], reading: Sequence[argparse.ArgumentParser]
+) -> None:
+    """Add the commands to those of `seehear`.
+
+    `changing` have the options of all that changes a library, `reading` of what reads files for it.
+    """
     sync = commands.add_parser(
         "sync",
-        parents=list(changing),
+        parents=list(reading),
         help="make the library equal to folders",
         description="Take in what is new in some folders or has changed, follow what was moved without looking at it "
         "again, and forget what is gone. The files themselves stay as they are.",
@@ -29,7 +38,7 @@ def parsers(commands: Any, changing: Sequence[argparse.ArgumentParser]) -> None:
 
     verify = commands.add_parser(
         "verify",
-        parents=list(changing),
+        parents=list(reading),
         help="compare what the library says with what is stored and on disk",
         description="Compare what the library says it holds with the vectors that are stored and with the files on "
         "disk. The exit status is 1 where something is wrong with the library.",
@@ -41,7 +50,7 @@ def parsers(commands: Any, changing: Sequence[argparse.ArgumentParser]) -> None:
 
     migrate = commands.add_parser(
         "migrate",
-        parents=list(changing),
+        parents=list(reading),
         help="give the library other models",
         description="Embed what other models need; the old ones answer until all is done. May be stopped, and goes on "
         "when it is run again.",
@@ -67,10 +76,15 @@ def parsers(commands: Any, changing: Sequence[argparse.ArgumentParser]) -> None:
     remove.set_defaults(run=_remove)
 
 
-def _sync(given: argparse.Namespace) -> int:
+def _open(given: argparse.Namespace, *, repair: bool = False) -> Library:
+    """The library that is there, with the limits of the command."""
     from seehear.library import Library
 
-    with Library.open(given.library, create=False) as library, progress("Syncing", given.json) as bar:
+    return Library.open(given.library, create=False, repair=repair, limits=Limits(**dict(given.limit)))
+
+
+def _sync(given: argparse.Namespace) -> int:
+    with _open(given) as library, progress("Syncing", given.json) as bar:
         report = library.sync(
             given.folders, dry_run=given.dry_run, language=given.language, retry=given.retry, progress=bar
         )
@@ -88,12 +102,7 @@ def _sync(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from seehear.library import Library
-
-    with (
-        Library.open(given.library, create=False, repair=given.repair) as library,
-        progress("Verifying", given.json) as bar,
-    ):
+    with _open(given, repair=given.repair) as library, progress("Verifying", given.json) as bar:
         found = library.verify(repair=given.repair, progress=bar)
     finished("verified", asdict(found))
     if given.json:
@@ -120,9 +129,7 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    from seehear.library import Library
-
-    with Library.open(given.library, create=False) as library, progress("Migrating", given.json) as bar:
+    with _open(given) as library, progress("Migrating", given.json) as bar:
         era = library.retriever().era
         report = library.migrate(
             given.models, transcriber=given.transcriber, drop_missing=given.drop_missing, progress=bar

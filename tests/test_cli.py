@@ -348,3 +348,17 @@ def test_a_library_of_other_models_is_one_sentence(run: Run, photos: Path, monke
     status, _, err = run("add", photos, "--models", "other")
     assert status == 1
     assert "was made with the models 'mini', not 'other'" in err
+
+
+def test_what_a_file_may_cost_can_be_said(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    library = ["--library", str(tmp_path / "l"), "--models", "mini"]
+    assert main(["add", str(photos / "red.png"), *library, "--limit", "pixels=1_000"]) == 1
+    assert "more than the limit" in capsys.readouterr().err
+    assert (
+        main(["add", str(photos / "red.png"), *library, "--limit", "pixels=2000", "--limit", "seconds=9.5", "--retry"])
+        == 0
+    )
+    for wrong in ("pixels", "pixels=many", "pixels=0", "pixels=nan", "pixel=3", "roots=/"):
+        with pytest.raises(SystemExit):
+            main(["add", str(photos), *library, "--limit", wrong])
+        assert wrong in capsys.readouterr().err
