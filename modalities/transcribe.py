@@ -23,6 +23,7 @@ from seehear.types import Passage, Waveform
 from .decoding import BEAM, Heard, codes_of_converted, codes_of_original, hear_converted, hear_original
 from .encoders import tiny_whisper
 from .encoders.extras import extra
+from .encoders.hub import panicked, why
 from .sentences import passages
 from .weights import FASTER, OPENAI, Converted, Original, installed
 
@@ -103,8 +104,10 @@ class FasterWhisper:
                 precision = self._precision or ("float16" if kind == "cuda" else "int8")
                 try:
                     self._model = WhisperModel(str(folder), kind, int(index or 0), precision, local_files_only=True)
-                except (OSError, RuntimeError, ValueError) as error:
-                    raise EncoderError(f"{self.name} cannot be loaded: {error}.") from error
+                except BaseException as error:  # whatever broken files make of it
+                    if not isinstance(error, Exception) and not panicked(error):
+                        raise
+                    raise EncoderError(f"{self.name} cannot be loaded: {why(error)}.") from error
             return self._model
 
 
@@ -193,7 +196,8 @@ class OpenAIWhisper:
                 try:
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore", ResourceWarning)  # it leaves files open
-                        model = whisper.load_model(self._files.fetched(), kind)
+                        # In memory: what is hashed is then what is loaded. It reads numbers only (`weights_only`).
+                        model = whisper.load_model(self._files.fetched(), kind, in_memory=True)
                         get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
                 except SeehearError:
                     raise
@@ -215,7 +219,10 @@ def _written(
     samples = _samples(waveform)
     if len(samples) < SHORTEST * RATE or not samples.any():
         return []
-    heard = hear(samples, language)
+    try:
+        heard = hear(samples, language)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise EncoderError(f"{name} cannot be used ({why(error)}): do its files belong to each other?") from error
     return [] if doubtful(heard) else passages(heard.words, len(samples) / RATE, heard.language)
 
 

@@ -141,7 +141,8 @@ class Original:
                     raise EncoderError(f"{self.given} is no checkpoint of openai-whisper: PyTorch did not write it.")
             return str(self.path)
         url = self._url()
-        if not (_whisper_cache() / Path(url).name).is_file():
+        kept = _whisper_cache() / Path(url).name
+        if not kept.is_file() or digest(kept) != self.digest():  # else it would be fetched anew without a word
             try:
                 size = _size(url)
             except Exception as error:  # of the network, or of whatever guards it

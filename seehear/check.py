@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -65,7 +66,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
                 raise ValueError(f"its {name} are no vectors")
         if len(found.get("picture_rows", [0])) != 1:
             raise ValueError("it has not one vector of the picture")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, BadZipFile, zlib.error) as error:
         known = ", ".join(sorted(Path(one.name).stem for one in (files("seehear") / "references").iterdir()))
         raise InputError(f"{path} is no reference: {error}. Sets that have one: {known}.") from error
     return found

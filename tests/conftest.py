@@ -11,6 +11,8 @@ from PIL import Image
 from seehear import Library
 from seehear.testing import COLOUR, COLOUR_SET, COLOURS, ColourEncoder
 
+pytest_plugins = ["offline"]
+
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from .hub import (
     digest_of,
     download,
     has_weights,
+    nothing_more,
     read_json,
     weights,
 )  # fmt: skip
@@ -156,4 +157,5 @@ def _family(address: Address, folder: Path) -> tuple[Family, dict[str, Any]]:
         raise EncoderError(
             f"{address.given} is of the type {config.get('model_type')!r}{code}. Known are {', '.join(FAMILIES)}."
         )
+    nothing_more(address, folder, config)
     return family, config

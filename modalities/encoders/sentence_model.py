@@ -30,7 +30,9 @@ from .hub import (  # fmt: skip
     cached,
     digest_of,
     download,
+    entries,
     has_weights,
+    nothing_more,
     read_json,
     weights,
 )
@@ -40,6 +42,12 @@ NEEDED = ("sentence", "huggingface_hub", "safetensors", "sentence_transformers",
 HOME = "sentence-transformers"
 """The organisation of a model that is named without one, as the library has it."""
 MODULES, PROMPTS, SENTENCE = "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"
+OLDER = ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+"""Of SENTENCE and its like of these names, the library takes the first that says anything."""
+SAYS = {"do_lower_case", "max_seq_length", "modality_config", "module_output_name", "transformer_task", "unpad_inputs"}
+"""What that file may say; the library would hand on everything, such as which code from the hub is to be run."""
+PASSED = {"add_pooling_layer", "attn_implementation", "dtype", "padding_side", "torch_dtype", "trust_remote_code"}
+"""What it may want handed on to transformers; the last is taken out by the library, and `dtype` by us."""
 KNOWN = re.compile(r"sentence_transformers\.(\w+\.)*(Transformer|Pooling|Dense|Normalize)")
 """Modules of which a model may consist. `Router` and its like choose among others by what they are given."""
 ENDLESS = 1 << 20
@@ -150,7 +158,9 @@ def inspect(address: Address, folder: Path, commit: str | None = None) -> Senten
         if kind == "Pooling":
             dim = _pooled(own)
         if kind == "Dense":
-            dim = own.get("out_features")
+            wide, dim = own.get("in_features"), own.get("out_features")
+            if not all(type(one) is int and 0 < one <= 65536 for one in (wide, dim)):
+                raise EncoderError(f"{address.given} says {dim!r} of the length of its vectors: {AGAIN}")
             if not str(own.get("activation_function", "torch.nn.modules.")).startswith("torch.nn.modules."):
                 raise EncoderError(
                     f"{address.given} wants {own.get('activation_function')!r} run, which seehear does not."
@@ -209,8 +219,8 @@ def _speaks_only(address: Address, folder: Path) -> tuple[dict[str, Any], dict[s
     """
     if not (folder / CONFIG).is_file():
         raise Incomplete(f"{address.given} has no {CONFIG}: {AGAIN}")
-    config = read_json(address, folder / CONFIG)
-    said = read_json(address, folder / SENTENCE) if (folder / SENTENCE).is_file() else {}
+    config, said = read_json(address, folder / CONFIG), _said(address, folder)
+    nothing_more(address, folder, config)
     more = {"vision_config", "audio_config", "video_config"} & set(config)
     kinds = set(said.get("modality_config") or {"text": {}}) - {"text", "message"}
     if more or kinds or said.get("transformer_task", "feature-extraction") != "feature-extraction":
@@ -219,16 +229,29 @@ def _speaks_only(address: Address, folder: Path) -> tuple[dict[str, Any], dict[s
             f"{address.given} is made for {what} too, and `sentence` is for models of words alone; a model of two "
             "towers is named as dual:..."
         )
-    for name, value in _attention({"": config, SENTENCE: said}):
-        if value not in (None, "eager", "sdpa"):
+    for name, value in (*entries(config), *entries(said)):
+        if "attn_implementation" in name and value not in (None, "eager", "sdpa"):
             raise EncoderError(f"{address.given} says {name} = {value!r}: such code may be fetched, so it is not run.")
     return config, said
 
 
-def _attention(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What a file says, wherever, of the code that computes attention."""
-    below = [pair for value in found.values() if isinstance(value, dict) for pair in _attention(value)]
-    return below + [(name, value) for name, value in found.items() if "attn_implementation" in name]
+def _said(address: Address, folder: Path) -> dict[str, Any]:
+    """What a model says of its Transformer. Raises EncoderError for what would be handed on and is not known."""
+    names = [SENTENCE, *(SENTENCE.replace("bert", older) for older in OLDER)]
+    name, said = next(
+        ((one, found) for one in names if (folder / one).is_file() and (found := read_json(address, folder / one))),
+        (SENTENCE, {}),
+    )
+    for key, value in said.items():
+        handed = key.endswith(("_args", "_kwargs")) and isinstance(value, dict)
+        unknown = set(value) - PASSED if handed else {key} - SAYS
+        if value and unknown:
+            raise EncoderError(f"{name} of {address.given} says {', '.join(sorted(unknown))}, which is not handed on.")
+    methods = [one for key, one in entries(said) if key == "method"]
+    longest = said.get("max_seq_length")
+    if set(map(str, methods)) - {"forward"} or not isinstance(longest, int | None):
+        raise EncoderError(f"{name} of {address.given} says {methods or longest}, which makes no sense: {AGAIN}")
+    return said
 
 
 def _pooled(own: Mapping[str, Any]) -> Any:

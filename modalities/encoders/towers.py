@@ -14,7 +14,7 @@ from seehear.types import Waveform
 from .checkpoint import NEEDED, Checkpoint
 from .extras import extra
 from .families import Unusable, precision_for
-from .hub import AGAIN
+from .hub import AGAIN, spoken_for
 from .loading import full, in_batches, load_model, load_tokenizer
 from .pictures import middle, ready
 from .sounds import windows
@@ -49,7 +49,9 @@ class Towers:
             self._model = model.to(self.device)
         except torch.OutOfMemoryError as error:
             raise full(self._given, self.device) from error
-        self.texts = Texts(load_tokenizer(checkpoint), self._family, checkpoint.tokens)
+        tokenizer = load_tokenizer(checkpoint)
+        with spoken_for(f"The tokeniser of {self._given} is no use"):
+            self.texts = Texts(tokenizer, self._family, checkpoint.tokens)
         self._said = checkpoint.preprocessing
         if self._family.kind == "audio":
             self._extractor = getattr(transformers, self._family.processor)(**self._said)
@@ -68,7 +70,8 @@ class Towers:
         """Embed texts: float32 (len(texts), dim), unit rows, in order; of several parts, their mean."""
         import torch
 
-        parts = self.texts.parts(texts)
+        with spoken_for(f"The tokeniser of {self._given} is no use"):
+            parts = self.texts.parts(texts)
         every = [ids for of_one in parts for ids in of_one]
         # Parts of like length go together, so that little is computed for padding.
         order = sorted(range(len(every)), key=lambda place: len(every[place]))

@@ -134,6 +134,7 @@ class TestNames:
         assert transcriber.transcribe(NOTHING) == []
         assert transcriber.languages == {"en"}
 
+    @pytest.mark.tries_network
     def test_without_network_the_error_names_the_cure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -202,7 +202,7 @@ def test_a_server_may_move(server: Server, open_library: OpenLibrary, photos: Pa
 def test_what_an_emptied_server_lost_is_made_again(server: Server, open_library: OpenLibrary, photos: Path) -> None:
     library = open_library(store=server.address)
     library.add(photos)
-    before = [(hit.source, hit.score) for hit in library.retrieve("red", min_score=0)]
+    before = {hit.source: hit.score for hit in library.retrieve("red", min_score=0)}
     server.stop()
     shutil.rmtree(server.folder)
     server.start()
@@ -216,7 +216,7 @@ def test_what_an_emptied_server_lost_is_made_again(server: Server, open_library:
     library = open_library(repair=True)
     found = library.verify(repair=True)
     assert (found.good, found.embedded) == (True, 5)
-    assert [(hit.source, hit.score) for hit in library.retrieve("red", min_score=0)] == before
+    assert {hit.source: hit.score for hit in library.retrieve("red", min_score=0)} == before
 
 
 def test_an_index_that_the_server_cannot_read_is_told_and_made_again(
