@@ -38,9 +38,9 @@ from PIL import Image
 
 from seehear import Library, Limits, ModelSet
 from seehear.batches import BATCH
+from seehear.decoder import Job, Piece
 from seehear.errors import EncoderError
 from seehear.modalities.encoders.dual import Dual
-from seehear.decoder import Job, Piece
 from seehear.pool import Pool
 from seehear.presets import SEEN
 from seehear.types import Content, Role, Route, Text, Waveform

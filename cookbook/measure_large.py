@@ -38,9 +38,9 @@ from numpy.typing import NDArray
 
 from seehear import Library, ModelSet
 from seehear.backup import BACKUP
+from seehear.decoder import Event, Finished, Job, Opened, Piece
 from seehear.folders import LEDGER
 from seehear.media import stamp
-from seehear.decoder import Event, Finished, Job, Opened, Piece
 from seehear.types import Content, Kind, Needs, Role, Route, Segment, Text, segment_id
 
 DIM, CLUSTERS, INTRINSIC = 384, 200, 24

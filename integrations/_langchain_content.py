@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,10 @@ def traced(query: str | Query) -> str:
     if isinstance(query, str):
         return query
     given = {name: getattr(query, name) for name in ("image", "audio", "voice", "plus", "minus")}
-    parts = [
-        name for name, part in given.items() if part is not None and not (isinstance(part, Sized) and not len(part))
-    ]
-    return " ".join(filter(None, (query.text, f"[{', '.join(parts)}]" if parts else "")))
+    nothing = [part is None or (isinstance(part, (str, bytes, list, tuple)) and not part) for part in given.values()]
+    parts = [name for name, empty in zip(given, nothing, strict=True) if not empty]
+    words = query.text if isinstance(query.text, str) else ""  # whatever else it is, the library refuses
+    return " ".join(filter(None, (words, f"[{', '.join(parts)}]" if parts else "")))
 
 
 def seen(given: object, arguments: Mapping[str, Any]) -> Any:

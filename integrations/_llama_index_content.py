@@ -106,10 +106,13 @@ def to_query(asked: QueryBundle, *, words: bool = True, pictured: bool = True) -
     if isinstance(asked, SeehearQuery):
         whole = asked.query
         return replace(whole, text=whole.text if words else None, image=whole.image if pictured else None)
-    image = (asked.image_path or None) if pictured else None
-    if not words or not asked.custom_embedding_strs:
+    image, strings = asked.image_path if pictured else None, asked.custom_embedding_strs
+    image = None if isinstance(image, str) and not image else image
+    if strings is not None and not (isinstance(strings, list) and all(isinstance(one, str) for one in strings)):
+        raise QueryError("custom_embedding_strs of a QueryBundle are a list of strings.")
+    if not words or not strings:
         return Query(asked.query_str if words else None, image)
-    return Query(None, image, plus=[one for one in asked.custom_embedding_strs if one.strip()])
+    return Query(None, image, plus=[one for one in strings if one.strip()])
 
 
 def to_node(hit: Hit, given: Sequence[Block], clip: bytes) -> NodeWithScore:

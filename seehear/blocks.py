@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seehear.errors import InputError, MediaError
-from seehear.hits import Hit, shown
+from seehear.hits import Hit
 from seehear.metadata import TAKEN
+from seehear.wording import repeated, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,8 +33,10 @@ QUALITIES = (85, 70, 50)
 """Of a picture as a JPEG: a worse one is tried where a better one does not fit any more."""
 NAMES = ("title", "source", "file_name")
 """Metadata by which frameworks name the document that a passage is of."""
-MARKUP = str.maketrans({"\u201c": "'", "\u201d": "'", "<": "\u2039", ">": "\u203a"})
-"""What closes our quotation, and what opens and closes tags."""
+MARKUP = str.maketrans(
+    {"\u201c": "'", "\u201d": "'"} | dict.fromkeys("<\uff1c\ufe64", "\u2039") | dict.fromkeys(">\uff1e\ufe65", "\u203a")
+)
+"""What closes our quotation, and what opens and closes tags; wide ones too, which some tokenisers make plain."""
 LINK = re.compile(r"\](?=[(\[])")
 """Between the two parts of a link or picture in Markdown, which a chat window would fetch."""
 
@@ -81,7 +84,7 @@ class Budget:
         for name in ("pictures", "pixels", "bytes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-                raise InputError(f"{name} of a Budget is a whole number from 0 to {MOST:,}, not {value!r:.50}.")
+                raise InputError(f"{name} of a Budget is a whole number from 0 to {MOST:,}, not {repeated(value)}.")
 
 
 class Purse:

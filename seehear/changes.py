@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seehear.due import Due
 from seehear.errors import InputError, MediaError, UnsupportedMedia
-from seehear.folders import EMPTY, File, Folders
+from seehear.folders import EMPTY, File, Folders, real
 from seehear.ledger import Ledger
 from seehear.left import Left
 from seehear.media import Limits, open_source, stamp
@@ -23,9 +23,9 @@ def gone(ledger: Ledger, given: Sequence[str]) -> dict[str, Known]:
     What cannot be looked at may still be there. Raises InputError for what is no folder, and where all files are gone:
     that is what a disk looks like that is not mounted.
     """
-    tops = [Path(os.path.realpath(one)) for one in given]
+    tops = [real(one) for one in given]
     for one, top in zip(given, tops, strict=True):
-        if not one or not top.is_dir():
+        if not one or not os.path.isdir(top):  # noqa: PTH112 - a name that is too long is no folder
             raise InputError(
                 f"{one!r} is no folder that is there. If it was moved: seehear relocate OLD NEW; to forget its files: "
                 "seehear remove FOLDER"

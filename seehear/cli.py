@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from seehear import measuring, serving, upkeep
 from seehear.errors import InputError, SeehearError
@@ -54,12 +54,22 @@ def _run(given: argparse.Namespace) -> int:
         return complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that repeats names, which a shell may have put in the place of `*`, without what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        from seehear.wording import shown
+
+        super().error(shown(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="seehear",
         description="Index pictures, sounds, speech and texts; ask in words, with a picture, a sound, or aloud.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     printing = argparse.ArgumentParser(add_help=False)
     printing.add_argument("--json", action="store_true", help="print JSON")
     located = argparse.ArgumentParser(add_help=False)

@@ -13,6 +13,7 @@ from typing import Any
 from seehear.errors import QueryError
 from seehear.metadata import TAKEN
 from seehear.where import Condition, joined
+from seehear.wording import repeated
 
 WALL = "(sources.taken + coalesce(segments.start, 0))"
 """Wall-clock seconds of a segment: a moment of a video is as much later as it is into it."""
@@ -85,7 +86,7 @@ def _read(given: Any, name: str) -> datetime | time | None:
         return given
     if isinstance(given, date):
         return datetime.combine(given, time())
-    raise QueryError(f"{name} is {FORMS}, not {given!r}.")
+    raise QueryError(f"{name} is {FORMS}, not {repeated(given)}.")
 
 
 def _parsed(words: str, name: str) -> datetime | time:
@@ -100,4 +101,4 @@ def _parsed(words: str, name: str) -> datetime | time:
             return time(hour, int(clock[2] or 0), int(clock[3] or 0))
         return datetime.fromisoformat(words)
     except ValueError as error:
-        raise QueryError(f"{name} is {FORMS}, not {words!r}.") from error
+        raise QueryError(f"{name} is {FORMS}, not {repeated(words)}.") from error

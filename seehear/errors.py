@@ -24,12 +24,22 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from seehear.wording import shortened, shown
+
 if TYPE_CHECKING:
     from seehear.types import Channel
 
 
+LONGEST = 1_500
+"""Characters of a message: of a longer one, which repeats what is very long, the middle is left out."""
+
+
 class SeehearError(Exception):
     """Root of all errors that seehear raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message, fit for a terminal and a log whatever names it repeats; `args` holds it as it is."""
+        return shortened(shown(super().__str__()), LONGEST)
 
 
 class InputError(SeehearError):
@@ -46,6 +56,10 @@ class MediaError(SeehearError):
 
 class MediaNote(UserWarning):
     """Something odd about a file that can be used: a modality warns, and the report of `add` repeats it."""
+
+    def __str__(self) -> str:
+        """The note, fit for a terminal and a log; `args` holds it as it is."""
+        return shortened(shown(super().__str__()), LONGEST)
 
 
 class MissingPart(MediaNote):

@@ -194,9 +194,17 @@ def followed(roots: Mapping[str, Path], before: Path, now: Path) -> dict[str, Pa
     return found
 
 
+def real(name: str | os.PathLike[str]) -> Path:
+    """Where a name leads, links followed. Raises InputError for what can name nothing."""
+    try:
+        return Path(os.path.realpath(name))
+    except ValueError as error:  # a null, or half a character
+        raise InputError(f"{name!r} cannot be the name of a file or a folder.") from error
+
+
 def relocated(ledger: Ledger, old: str, new: str) -> dict[str, Path]:
     """Where folders of the library are now, if one was moved. Raises InputError if they are not."""
-    source, target = Path(os.path.realpath(old)), Path(os.path.realpath(new))
+    source, target = real(old), real(new)
     roots = {name: root for name, root in ledger.roots().items() if root == source or source in root.parents}
     if not old or not roots:
         known = ", ".join(map(str, ledger.roots().values())) or "none"

@@ -18,6 +18,7 @@ from seehear.errors import InputError, MediaError, UnsupportedMedia
 from seehear.media import Limits
 from seehear.types import Channel, Evidence, Metadata, Modality, Scalar, Segment, Stamp
 from seehear.viewing import Seen
+from seehear.wording import quoted, repeated, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,19 +26,12 @@ if TYPE_CHECKING:
 
     from seehear.blocks import Budget
 
-QUOTED = 200
-"""Characters of a passage that are shown."""
 THUMBNAIL = 160
 """Short side of a picture on a contact sheet, pixels."""
 BRIEF = 2.0
 """Seconds below which a moment's times are shown with tenths."""
 HOW: dict[Channel, str] = {"visual": "seen", "sound": "heard", "speech": "said", "text": "read"}
 """What people call it to be found in a channel."""
-UNSEEN = frozenset(
-    [*map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0))]
-    + [chr(c) for low, high in ((0x180B, 0x1810), (0xFE00, 0xFE0F), (0xE0100, 0xE01F0)) for c in range(low, high)]
-)
-"""What Python calls printable and nobody sees: words can hide in it. The selector of emoji, U+FE0F, may stay."""
 FRAMES = 100
 """Most pictures that are taken from a moment at once."""
 
@@ -125,7 +119,7 @@ class Hit:
         Raises UnsupportedMedia for what is no video, InputError for an `n` that makes no sense.
         """
         if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= FRAMES:
-            raise InputError(f"n is how many pictures you want, 1 to {FRAMES}, not {n!r}.")
+            raise InputError(f"n is how many pictures you want, 1 to {FRAMES}, not {repeated(n)}.")
         start, end = self._moment("video")
         if n == 1 and (seen := next((one for one in self.evidence if one.channel == "visual"), None)):
             start, end = max(start, seen.start or 0.0), min(end, seen.end or end)
@@ -231,17 +225,6 @@ class Hits(list[Hit]):
             what.append(f"\n{quoted(hit.text)}" if hit.text else "", style="italic")
             table.add_row(str(number), f"{hit.score:.3f}", what)
         return table
-
-
-def shown(text: str) -> str:
-    """Make untrusted text fit to be looked at: no control, direction or undecodable characters."""
-    return "".join(c if c.isprintable() and c not in UNSEEN else "\ufffd" for c in text)
-
-
-def quoted(text: str) -> str:
-    """The beginning of a text, on one line, in quotation marks, fit to be looked at."""
-    line = shown(" ".join(text.split()))
-    return f"\u201c{line[: QUOTED - 1]}\u2026\u201d" if len(line) > QUOTED else f"\u201c{line}\u201d"
 
 
 def clock(seconds: float, places: int = 0) -> str:

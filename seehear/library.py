@@ -17,7 +17,7 @@ from seehear.contracts import Encoder, Transcriber
 from seehear.due import GiveMetadata
 from seehear.errors import InputError, LibraryError, ModelMismatch
 from seehear.evaluate import Direction, directions
-from seehear.folders import Folders, listed, relocated
+from seehear.folders import Folders, listed, real, relocated
 from seehear.hits import Hits
 from seehear.ingest import Ingest
 from seehear.inventory import inventory
@@ -232,7 +232,7 @@ class Library:
 
     def holds(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file is in the library."""
-        return Path(os.path.realpath(path)) in self._open_parts().ledger.paths().values()
+        return real(path) in self._open_parts().ledger.paths().values()
 
     def info(self) -> dict[str, Any]:
         """What the library holds, and what made it, as plain values."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from seehear.errors import InputError
 from seehear.types import Scalar
+from seehear.wording import repeated
 
 INT_MAX = 2**63 - 1
 RESERVED = ("_", "$")
@@ -24,7 +25,9 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
     clean: dict[str, Scalar] = {}
     for key, given in metadata.items():
         if not isinstance(key, str) or not key or key.startswith(RESERVED) or not _is_text(key):
-            raise InputError(f"{key!r} cannot name metadata: a name is a string that starts with none of {RESERVED}.")
+            raise InputError(
+                f"{repeated(key)} cannot name metadata: a name is a string that starts with none of {RESERVED}."
+            )
         # NumPy's scalars are what people have; stores want Python's.
         scalar = hasattr(given, "item") and getattr(given, "ndim", None) == 0 and given.dtype.kind not in "mM"
         value = given.item() if scalar else given
@@ -33,7 +36,7 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
         if isinstance(value, date):
             value = value.isoformat()
         if key == TAKEN and not _is_time(value):
-            raise InputError(f"metadata {TAKEN!r} is a time such as 2024-05-03T21:30:00+02:00, not {value!r}")
+            raise InputError(f"metadata {TAKEN!r} is a time such as 2024-05-03T21:30:00+02:00, not {repeated(value)}")
         whole = isinstance(value, int) and abs(value) <= INT_MAX
         if whole or (isinstance(value, float) and math.isfinite(value)):
             clean[key] = value
@@ -41,7 +44,7 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
             clean[key] = value.encode("utf-8", "backslashreplace").decode()
         else:
             raise InputError(
-                f"metadata {key!r} is {value!r} ({type(value).__name__}): "
+                f"metadata {repeated(key)} is {repeated(value)} ({type(value).__name__}): "
                 "a value is a string, a finite number of at most 64 bits, true or false, or a date"
             )
     return clean

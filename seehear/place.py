@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 from seehear.backup import BACKUP
 from seehear.errors import InputError, LibraryDamaged, LibraryError, LibraryInUse
 from seehear.folders import LEDGER, LOCK
-from seehear.hits import shown
+from seehear.wording import shown
 
 HOLDER, WRITER, WAITING = "holder", "writer", "waiting"
 OURS = (LOCK, HOLDER, WRITER, WAITING)
 OPENING = ", which is opening it"
+HELD = 400
+"""Characters that say who holds it, at most."""
 MOMENT = 5.0
 """Seconds that a question waits for a migration of its own process that is just about to end."""
 LOOKS = 0.01
@@ -67,8 +69,8 @@ class Place:
                 break
             except Timeout as error:
                 who = ""
-                with suppress(OSError):
-                    who = self._holder.read_text(errors="replace")
+                with suppress(OSError), self._holder.open(errors="replace") as file:
+                    who = file.read(HELD)  # who else may write here, writes what he likes
                 waited = time.monotonic() - started
                 # Who has just taken it has not said so yet; who opens a shared one lets others in at once.
                 if waited > (PATIENCE if not who or who.endswith(OPENING) else 0.5):

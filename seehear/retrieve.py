@@ -19,7 +19,7 @@ from seehear.errors import InputError, LibraryError, ModelMismatch, QueryError, 
 from seehear.fusion import TIMED, Found, fuse
 from seehear.hits import Hit, Hits
 from seehear.ledger import Ledger
-from seehear.query import TEXT_MAX, build, count, filters, heard, parts
+from seehear.query import MOST, TEXT_MAX, build, count, filters, heard, listing, parts
 from seehear.recall import recalled
 from seehear.scales import Scales
 from seehear.scenes import Listed
@@ -28,6 +28,7 @@ from seehear.speech import Speech
 from seehear.together import Together
 from seehear.types import Collection, Content, Kind, Match, Modality, Query, Route, Text
 from seehear.where import Condition
+from seehear.wording import repeated
 from seehear.words import NAME as WORDS
 
 T = TypeVar("T")
@@ -111,8 +112,10 @@ class Retriever:
         The best of its evidence is the question. Raises as `retrieve` and `hit` do.
         """
         hit = self.hit(hit) if isinstance(hit, str) else hit
+        if not isinstance(hit, Hit) or not hit.evidence:
+            raise QueryError(f"What is like a hit is asked with a hit, or its id, not with {repeated(hit)}.")
         wanted, first = count(self.k if k is None else k), hit.evidence[0]
-        more = wanted + SPARE  # what is around it, or is it again, is left out
+        more = min(wanted + SPARE, MOST)  # what is around it, or is it again, is left out
         if first.text:
             found: Sequence[Hit] = self.retrieve(Query(text=first.text[:TEXT_MAX]), more, **fields)
         else:
@@ -123,7 +126,11 @@ class Retriever:
         return Hits([one for one in found if not _same(one, hit)][:wanted])
 
     def sources(self, containing: str = "", first: int = 0, most: int = 50, **fields: Any) -> tuple[list[Listed], int]:
-        """Some of the files that may be found, by key, and how many there are; their keys contain a text."""
+        """Some of the files that may be found, by key, and how many there are; their keys contain a text.
+
+        Raises QueryError for bounds that make no sense.
+        """
+        containing = listing(containing, first, most)
         asked = self._built(Query(), fields)
         modalities = tuple(one for one in self.modalities if asked.modalities is None or one in asked.modalities)
         if condition := filters(asked):

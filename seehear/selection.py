@@ -15,6 +15,7 @@ from seehear.database import BOUND, Database
 from seehear.errors import QueryError
 from seehear.types import Collection
 from seehear.where import Condition
+from seehear.wording import repeated
 from seehear.words import NAME
 
 REMEMBERED = 8
@@ -106,9 +107,9 @@ class Selection:
             if not held and self._file.all("SELECT 1 FROM sources LIMIT 1"):
                 names = [str(row[0]) for row in self._file.all("SELECT DISTINCT name FROM facts ORDER BY name")]
                 known = f"Known are {', '.join(names)}" if names else "None of them has any"
-                raise QueryError(f"No file here has the metadata {name!r}. {known}.")
+                raise QueryError(f"No file here has the metadata {repeated(name)}. {known}.")
             if held and types and held.isdisjoint(types):
                 raise QueryError(
-                    f"The metadata {name!r} is {' or '.join(sorted(held))} in every file here; "
+                    f"The metadata {repeated(name)} is {' or '.join(sorted(held))} in every file here; "
                     f"a {' or '.join(sorted(types))} matches none."
                 )

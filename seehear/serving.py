@@ -83,7 +83,7 @@ class _Clean(logging.Formatter):
     """A log may hold names of files, and what a client sent."""
 
     def format(self, record: logging.LogRecord) -> str:
-        from seehear.hits import shown
+        from seehear.wording import shown
 
         return "\n".join(shown(line) for line in super().format(record).splitlines())
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-from seehear.hits import clock, shown
+from seehear.hits import clock
 from seehear.types import Problem, Report
+from seehear.wording import shown
 
 Progress = Callable[[int, int, str], None]
 """Called with files done, files in all, and the file, or how far into a long one it is: `talk.mp4, 12:04`. From more

@@ -31,7 +31,7 @@ def progress(label: str, quiet: bool) -> Iterator[Progress | None]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from seehear.hits import shown
+    from seehear.wording import shown
 
     where = TextColumn("{task.fields[where]}", style="dim", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), where)
@@ -75,7 +75,7 @@ def show_failed(report: Report) -> None:
 
 def print_lines(lines: Sequence[Any], *, error: bool = False) -> None:
     """Print lines that may hold names of files and the like."""
-    from seehear.hits import shown
+    from seehear.wording import shown
 
     for line in lines:
         print(shown(str(line)), file=sys.stderr if error else sys.stdout, flush=True)
@@ -84,7 +84,7 @@ def print_lines(lines: Sequence[Any], *, error: bool = False) -> None:
 def complain(message: object, status: int) -> int:
     """Say what is wrong, and give back the exit status."""
     if _is_log():
-        from seehear.hits import shown
+        from seehear.wording import shown
 
         fields = {"event": "error", "status": status}
         logging.getLogger("seehear").error("%s", shown(str(message)), extra={"seehear": fields})

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from seehear.blocks import NAMED, WARNING, Block, Budget, Purse, View, Words, blocks, described, told
 from seehear.errors import InputError, MediaError, QueryError
-from seehear.hits import HOW, Hit, Hits, clock, shown
+from seehear.hits import HOW, Hit, Hits, clock
 from seehear.query import TEXT_MAX
 from seehear.retrieve import Retriever
 from seehear.types import Channel, Modality, Query
+from seehear.wording import repeated, shown
 
 MOST = 20
 """Hits that a model may ask for at once."""
@@ -46,8 +47,10 @@ class Search(_Arguments):
 
     words: str = Field("", max_length=TEXT_MAX, description="what to find, in plain words")
     k: int = Field(5, ge=1, le=MOST, description="how many answers")
-    modalities: list[Modality] = Field([], description="only files of these kinds; empty for all")
-    channels: list[Channel] = Field(
+    modalities: Annotated[list[Modality], FailFast()] = Field(
+        [], description="only files of these kinds; empty for all"
+    )
+    channels: Annotated[list[Channel], FailFast()] = Field(
         [], description="only what is seen (visual), heard (sound), said (speech) or read (text); empty for all"
     )
     after: str = Field("", max_length=40, description='only what was taken from then on: "2024-05-03" or "10 PM"')
@@ -85,7 +88,9 @@ class Sources(_Arguments):
     """Which files to list."""
 
     containing: str = Field("", max_length=NAMED, description="only files whose folder or name contains this")
-    modalities: list[Modality] = Field([], description="only files of these kinds; empty for all")
+    modalities: Annotated[list[Modality], FailFast()] = Field(
+        [], description="only files of these kinds; empty for all"
+    )
     first: int = Field(0, ge=0, le=10**9, description="how many files to pass over, to read on in a long list")
 
 
@@ -135,7 +140,7 @@ class Toolbox:
 
         `picture` is the application's to give; of a string, which a model could have written, nothing is opened.
         """
-        tool = next((tool for tool in TOOLS if tool.name == name), None)
+        tool = next((tool for tool in TOOLS if isinstance(name, str) and tool.name == name), None)
         if tool is None:
             return _wrong(unknown(name))
         run: Callable[..., Told] = getattr(self, f"_{tool.name}")
@@ -162,7 +167,7 @@ class Toolbox:
         except QueryError as error:
             # Where the application has its files is not the model's business.
             path = fspath(picture) if given.with_picture and isinstance(picture, PathLike) else None
-            raise InputError(str(error).replace(path, "The picture") if path else str(error)) from error
+            raise InputError(str(error.args[0]).replace(path, "The picture") if path else str(error)) from error
         return Told(blocks(hits, self._shown), hits)
 
     def _look(self, given: Look) -> Told:
@@ -276,7 +281,8 @@ class Toolbox:
 
 def unknown(name: object) -> str:
     """That there is no tool of a name, in a sentence that a model can act upon."""
-    return f"There is no tool {told(str(name), NAMED)}. There are {', '.join(tool.name for tool in TOOLS)}."
+    asked = told(name if isinstance(name, str) else repeated(name), NAMED)
+    return f"There is no tool {asked}. There are {', '.join(tool.name for tool in TOOLS)}."
 
 
 def explained(error: ValidationError) -> str:

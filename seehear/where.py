@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from seehear.errors import InputError, QueryError
 from seehear.metadata import checked
 from seehear.types import Metadata, Scalar
+from seehear.wording import repeated
 
 Type = Literal["bool", "number", "text"]
 RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
@@ -63,23 +65,32 @@ def facts(metadata: Metadata) -> list[tuple[str, Type, Scalar]]:
 
 def condition(where: Any) -> Condition:
     """Translate a filter. Raises QueryError that names what is wrong and what is known."""
-    found = _all_of(where, 0)
+    return _all_of(where, 0)
+
+
+def _bounded(found: Condition) -> Condition:
+    """Raises QueryError for what is too much: at each level, for a small filter may hold another a hundred times."""
     terms = found.sql.count(_AMONG)
     if (values := len(found.values) - terms) > MOST:
         raise QueryError(f"The filter has {values:,} values; at most {MOST:,} make sense.")
+    _few(terms)
+    return found
+
+
+def _few(terms: int) -> None:
     if terms > TERMS:
         raise QueryError(
-            f"The filter has {terms} terms; at most {TERMS} make sense. Many values of one name go into $in."
+            f"The filter has {terms:,} terms; at most {TERMS} make sense. Many values of one name go into $in."
         )
-    return found
 
 
 def _all_of(where: Any, depth: int) -> Condition:
     if not isinstance(where, Mapping) or not where:
-        raise QueryError(f"A filter is a mapping such as {{'project': 'spring'}}, not {where!r}.")
+        raise QueryError(f"A filter is a mapping such as {{'project': 'spring'}}, not {repeated(where)}.")
     if depth > DEEPEST:
         raise QueryError(f"The filter is nested deeper than {DEEPEST} levels.")
-    return joined("AND", [_term(name, asked, depth) for name, asked in where.items()])
+    _few(len(where))
+    return _bounded(joined("AND", [_term(name, asked, depth) for name, asked in where.items()]))
 
 
 def _term(name: Any, asked: Any, depth: int) -> Condition:
@@ -88,14 +99,15 @@ def _term(name: Any, asked: Any, depth: int) -> Condition:
         return Condition(f"NOT {inner.sql}", inner.values, inner.asks)
     if name in JOINS:
         if not isinstance(asked, (list, tuple)) or not asked:
-            raise QueryError(f"{name} takes a list of filters, not {asked!r}.")
-        return joined("AND" if name == "$and" else "OR", [_all_of(one, depth + 1) for one in asked])
+            raise QueryError(f"{name} takes a list of filters, not {repeated(asked)}.")
+        _few(len(asked))
+        return _bounded(joined("AND" if name == "$and" else "OR", [_all_of(one, depth + 1) for one in asked]))
     if isinstance(name, str) and name.startswith("$"):
         raise QueryError(f"There is no {name}. A filter is joined by {', '.join(JOINS)}.")
     if not isinstance(asked, Mapping):
         return _equal(name, [asked])
     if not asked:
-        raise QueryError(f"The filter on {name!r} says nothing.")
+        raise QueryError(f"The filter on {repeated(name)} says nothing.")
     return joined("AND", [_operator(name, operator, value) for operator, value in asked.items()])
 
 
@@ -104,13 +116,13 @@ def _operator(name: Any, operator: Any, value: Any) -> Condition:
         listed = _listed(operator, value) if operator in ("$in", "$nin") else [value]
         if operator in ("$eq", "$in"):
             return _equal(name, listed)
-        if None in listed:
-            raise QueryError(f"Everything differs from None; ask {{{name!r}: {{'$exists': True}}}}.")
+        if any(one is None for one in listed):
+            raise QueryError(f"Everything differs from None; ask {{{repeated(name)}: {{'$exists': True}}}}.")
         inner = _equal(name, listed)  # as in Chroma, what has no such name passes too, and any type may differ
         return Condition(f"NOT {inner.sql}", inner.values, tuple((asked, frozenset()) for asked, _ in inner.asks))
     if operator == "$exists":
         if not isinstance(value, bool):
-            raise QueryError(f"$exists is true or false, not {value!r}.")
+            raise QueryError(f"$exists is true or false, not {repeated(value)}.")
         _value(name, None)
         return Condition(f"{'' if value else 'NOT '}{_having('')}", (name,), ((name, frozenset()),) if value else ())
     if operator in RANGES:
@@ -118,23 +130,30 @@ def _operator(name: Any, operator: Any, value: Any) -> Condition:
         value = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise QueryError(
-                f"{operator} on {name!r} compares numbers, not {value!r}. Dates are asked for with after and before."
+                f"{operator} on {repeated(name)} compares numbers, not {repeated(value)}. "
+                "Dates are asked for with after and before."
             )
         sql = _having(f"AND type = 'number' AND value {RANGES[operator]} ?")
         return Condition(sql, (name, _value(name, value)), ((name, frozenset({"number"})),))
-    raise QueryError(f"There is no operator {operator!r}. Known are {', '.join(OPERATORS)}.")
+    raise QueryError(f"There is no operator {repeated(operator)}. Known are {', '.join(OPERATORS)}.")
 
 
 def _listed(operator: str, value: Any) -> list[Any]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or not (listed := list(value)):
-        raise QueryError(f"{operator} takes a list of values, not {value!r}.")
+    try:
+        listed = [] if isinstance(value, (str, bytes)) else list(islice(value, MOST + 1))
+    except TypeError:  # a number, or an array that is one
+        listed = []
+    if not listed:
+        raise QueryError(f"{operator} takes a list of values, not {repeated(value)}.")
+    if len(listed) > MOST:
+        raise QueryError(f"The filter has {len(listed):,} values or more; at most {MOST:,} make sense.")
     return listed
 
 
 def _equal(name: Any, values: list[Any]) -> Condition:
     clean = [_value(name, value) for value in values]
-    if None in values:
-        raise QueryError(f"Nothing equals None; ask {{{name!r}: {{'$exists': False}}}}.")
+    if any(one is None for one in values):
+        raise QueryError(f"Nothing equals None; ask {{{repeated(name)}: {{'$exists': False}}}}.")
     kinds = sorted({type_of(value) for value in clean})
     parts = []
     for kind in kinds:

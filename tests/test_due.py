@@ -14,8 +14,8 @@ from recordings import write
 from spoken import spoken
 
 from seehear import Library, ModelSet, media
-from seehear.errors import InputError, MissingExtra
 from seehear.decoder import Event, Job
+from seehear.errors import InputError, MissingExtra
 from seehear.pool import Pool
 from seehear.testing import COLOUR, ColourEncoder, LoudnessTranscriber
 from seehear.types import Content, Kind, Passage, Problem, Report, Role, Route, Waveform

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # From the ground up: a room may import rooms of lower floors, and of its own floor.
 FLOORS = [
-    {"types", "errors"},
+    {"types", "errors", "wording"},
     {"calibration", "canary", "contracts", "metadata", "records", "seal"},
     {
         "clip",

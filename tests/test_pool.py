@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from seehear.decoder import Event, Finished, Job, Opened, Piece
 from seehear.errors import DamagedMedia, DecoderDied, UnreadableMedia, UnsupportedMedia
 from seehear.media import Limits
-from seehear.decoder import Event, Finished, Job, Opened, Piece
 from seehear.pool import Pool
 from seehear.types import Needs, Picture
 
