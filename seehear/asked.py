@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from seehear.decoder import Finished, Job, Piece
 from seehear.errors import MediaError
-from seehear.handle import inside
+from seehear.handle import inside, real
 from seehear.media import Limits
 from seehear.pool import Pool
 from seehear.types import Content, Picture, Segment, Text, Waveform
@@ -71,7 +70,9 @@ class Asked:
         return found
 
     def _pieces(self, path: Path, within: Sequence[str] | None) -> Iterator[tuple[Segment, Content]]:
-        if within is not None and not inside(os.path.realpath(path), within):
+        if (place := real(path)) is None:
+            raise MediaError("it cannot be looked at")
+        if within is not None and not inside(place, within):
             raise MediaError("it is in none of the folders in which files to ask with may be")
         job = Job(path.name, path, within=[str(path.parent)] if within is None else within)
         with closing(self._pool.run([job])) as events:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seehear.contracts import Encoder
 from seehear.errors import InputError, MediaError, ModelMismatch
+from seehear.handle import away
 from seehear.types import Content, Problem
 
 SAMPLE = 5
@@ -39,9 +40,11 @@ class Brought:
             raise InputError(f"The vector of {paths[place]} (row {place}) is zero or not finite.")
         self._rows = dict(zip(files, (rows / lengths).astype(np.float32), strict=True))
         self._unused = set(files)
+        self._away = {file for path, file in zip(paths, files, strict=True) if away(file, path)}
+        """Links that lead out: they are refused when their turn comes."""
         if len(self._rows) < len(files):
             raise InputError("A file is named twice among those whose vectors are given.")
-        if folder := next((path for path in files if path.is_dir()), None):
+        if folder := next((path for path in files if os.path.isdir(path)), None):  # noqa: PTH112
             raise InputError(f"{folder} is a folder; vectors are given for files.")
 
     def prove(self, encoder: Encoder, open_picture: Callable[[Path], Content]) -> None:
@@ -56,6 +59,8 @@ class Brought:
         spread = np.linspace(0, len(files) - 1, SAMPLE).round().astype(int).tolist() if files else []
         proved = 0
         for place in dict.fromkeys([*spread, *range(len(files))]):
+            if files[place] in self._away:
+                continue
             try:
                 picture = open_picture(files[place])
             except MediaError:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from seehear.due import Due
 from seehear.errors import InputError, MediaError, UnsupportedMedia
-from seehear.folders import EMPTY, File, Folders, real
+from seehear.folders import EMPTY, File, Folders
+from seehear.handle import real
 from seehear.ledger import Ledger
 from seehear.left import Left
 from seehear.media import Limits, open_source, stamp
@@ -23,13 +24,15 @@ def gone(ledger: Ledger, given: Sequence[str]) -> dict[str, Known]:
     What cannot be looked at may still be there. Raises InputError for what is no folder, and where all files are gone:
     that is what a disk looks like that is not mounted.
     """
-    tops = [real(one) for one in given]
-    for one, top in zip(given, tops, strict=True):
-        if not one or not os.path.isdir(top):  # noqa: PTH112 - a name that is too long is no folder
+    tops = list[Path]()
+    for one in given:
+        top = real(one) if one else None
+        if top is None or not os.path.isdir(top):  # noqa: PTH112 - Path.is_dir raises where a name is too long
             raise InputError(
                 f"{one!r} is no folder that is there. If it was moved: seehear relocate OLD NEW; to forget its files: "
                 "seehear remove FOLDER"
             )
+        tops.append(top)
     held = {key: path for key, path in ledger.paths().items() if not set(tops).isdisjoint(path.parents)}
     present, unseen, new = set[str](), set[Path](), list[File]()
     for found in Folders(ledger).discover(given):

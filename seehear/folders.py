@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seehear.decoder import Job
 from seehear.errors import InputError
-from seehear.handle import LEADS_OUT
+from seehear.handle import LEADS_OUT, away, real
 from seehear.ledger import Ledger
 from seehear.records import Known
 from seehear.sidecar import is_sidecar
@@ -104,7 +104,7 @@ class Folders:
                     yield Problem(os.fspath(given), URL)
                 elif not os.fspath(given) or not os.path.lexists(path):
                     yield Problem(os.fspath(given), NOWHERE)
-                elif not path.is_dir() and _leads_out(Path(given), Path(os.path.realpath(Path(given).parent))):
+                elif not path.is_dir() and away(path, given):
                     yield Problem(os.fspath(given), LEADS_OUT)
                 elif not tops.isdisjoint((path, *path.parents)):
                     continue  # it came along already
@@ -173,7 +173,7 @@ class Folders:
         held, passages = self._ledger.paths(), self._ledger.passages()
         for one in asked:
             # An empty name would be the current folder; a script with an unset variable does not mean that.
-            path = Path(os.path.realpath(one)) if one and "\0" not in one else None
+            path = real(one) if one else None
             found = [key for key, where in held.items() if key == one or path == where or path in where.parents]
             found += [key for name, key in passages.items() if one in (name, key)]
             keys += found
@@ -194,25 +194,19 @@ def followed(roots: Mapping[str, Path], before: Path, now: Path) -> dict[str, Pa
     return found
 
 
-def real(name: str | os.PathLike[str]) -> Path:
-    """Where a name leads, links followed. Raises InputError for what can name nothing."""
-    try:
-        return Path(os.path.realpath(name))
-    except ValueError as error:  # a null, or half a character
-        raise InputError(f"{name!r} cannot be the name of a file or a folder.") from error
-
-
 def relocated(ledger: Ledger, old: str, new: str) -> dict[str, Path]:
     """Where folders of the library are now, if one was moved. Raises InputError if they are not."""
     source, target = real(old), real(new)
-    roots = {name: root for name, root in ledger.roots().items() if root == source or source in root.parents}
+    roots = {name: root for name, root in ledger.roots().items() if source in (root, *root.parents)}
     if not old or not roots:
         known = ", ".join(map(str, ledger.roots().values())) or "none"
         raise InputError(f"{old!r} is no folder that was added to this library. Its folders are {known}.")
+    if source is None or target is None:
+        raise InputError(f"{new!r:.200} is no path.")
     moved = {name: target / root.relative_to(source) for name, root in roots.items()}
     files = [key for key, path in ledger.paths().items() if any(root in path.parents for root in roots.values())]
     held = ledger.paths()
-    if not any((target / held[key].relative_to(source)).exists() for key in files):
+    if not any(os.path.exists(target / held[key].relative_to(source)) for key in files):  # noqa: PTH110 - never raises
         raise InputError(f"None of the {len(files):,} files that the library has of {source} is in {target}.")
     if both := set(moved.values()).intersection(p for name, p in ledger.roots().items() if name not in moved):
         raise InputError(
@@ -223,7 +217,7 @@ def relocated(ledger: Ledger, old: str, new: str) -> dict[str, Path]:
 
 def _leads_out(path: Path, top: Path) -> bool:
     # Not Path.is_symlink, which raises where it may not look.
-    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(top)  # noqa: PTH114
+    return os.path.islink(path) and ((place := real(path)) is None or not place.is_relative_to(top))  # noqa: PTH114
 
 
 def _text(name: str) -> str:

@@ -76,6 +76,21 @@ class Handle(BufferedReader):
             raise UnreadableMedia(f"it cannot be read any more: {error.strerror or error}") from error
 
 
+def real(path: str | os.PathLike[str]) -> Path | None:
+    """Where a path leads, by way of its links; None where it can be none (a NUL, half a character) or just changes."""
+    with suppress(OSError, ValueError):
+        return Path(os.path.realpath(path))
+    return None
+
+
+def away(place: Path, path: str | os.PathLike[str]) -> bool:
+    """Whether the place to which a path led is outside of the folder in which it was named.
+
+    The place is looked at, and not the path once more, which may lead elsewhere by now.
+    """
+    return not place.is_relative_to(os.path.realpath(Path(path).parent))
+
+
 def inside(place: str | os.PathLike[str], folders: Folders) -> bool:
     """Whether a path in which no links are is below one of some folders, which may be links."""
     return any(Path(place).is_relative_to(os.path.realpath(folder)) for folder in folders)

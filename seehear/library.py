@@ -17,7 +17,8 @@ from seehear.contracts import Encoder, Transcriber
 from seehear.due import GiveMetadata
 from seehear.errors import InputError, LibraryError, ModelMismatch
 from seehear.evaluate import Direction, directions
-from seehear.folders import Folders, listed, real, relocated
+from seehear.folders import Folders, listed, relocated
+from seehear.handle import real
 from seehear.hits import Hits
 from seehear.ingest import Ingest
 from seehear.inventory import inventory

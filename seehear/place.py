@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ class Place:
         self._writing = Lock()
         self.shared = False
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _look(self.folder)
             self._take()
         except OSError as error:
             raise _refused(error, self.folder) from error
@@ -82,7 +84,9 @@ class Place:
         self._tell(OPENING)
 
     def _tell(self, doing: str = "") -> None:
-        self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}{doing}")
+        self._holder.unlink(missing_ok=True)  # a link that somebody puts there must not be written through
+        with self._holder.open("x") as file:
+            file.write(f"process {os.getpid()} on {socket.gethostname()}{doing}")
 
     def share(self) -> bool:
         """Let others in, once it is `opened`. Returns whether nobody writes; then nobody does until `opened`."""
@@ -147,6 +151,28 @@ class Place:
         if self._lock.is_locked:
             self._holder.unlink(missing_ok=True)
             self._lock.release()
+
+
+def _look(folder: Path) -> None:
+    """See that what is in a library's folder is its own, and say where others can change it.
+
+    Raises LibraryError for a link: what is written would go into another's file.
+    """
+    for one in folder.iterdir():
+        if one.is_symlink():
+            raise LibraryError(
+                f"{one} is a link; what is in a library is its own. Remove the link, or move the whole folder to where "
+                "it leads and open it there."
+            )
+    if not hasattr(os, "geteuid"):
+        return
+    status, fields = folder.stat(), {"seehear": {"event": "not_private", "path": str(folder)}}
+    if status.st_uid not in (0, os.geteuid()):
+        says = "%s belongs to another user (%d), who decides what it answers and which classes it loads. Trust him?"
+        logger.warning(says, folder, status.st_uid, extra=fields)
+    elif status.st_mode & 0o022:
+        says = "%s can be written to by others, who decide what it answers and which classes it loads: chmod go-w %s"
+        logger.warning(says, folder, shlex.quote(str(folder)), extra=fields)
 
 
 def _refused(error: OSError, folder: str | os.PathLike[str]) -> LibraryError:

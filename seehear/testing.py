@@ -67,7 +67,8 @@ class LoudnessTranscriber:
 
 def _colour(content: Content) -> NDArray[np.float64]:
     if isinstance(content, Waveform):
-        return np.asarray([abs(float(content.samples.mean())), float(content.samples.std()), 0.5])
+        samples = content.samples.clip(-1, 1)
+        return np.asarray([abs(float(samples.mean())), float(samples.std()), 0.5])
     if isinstance(content, Picture):
         return np.asarray(content.pixels.reshape(-1, 3).mean(axis=0) / 255, np.float64)
     named: list[tuple[int, ...]] = [COLOURS[word] for word in content.text.lower().split() if word in COLOURS]
