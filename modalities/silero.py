@@ -7,6 +7,7 @@ for a twentieth of what the same network costs chunk by chunk.
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +50,9 @@ class Silero:
 @lru_cache(maxsize=1)
 def session() -> Any:
     """The network's weights, loaded once in a process. Raises MissingExtra, EncoderError."""
+    # From 1.29 on it tells its maker about models and machine, unless this is set before it is imported
+    # (https://github.com/microsoft/onnxruntime/pull/27379).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     package = find_spec("faster_whisper")  # found, not imported: only its data is wanted

@@ -17,8 +17,8 @@ from typing import Any
 from seehear.errors import note
 from seehear.types import Passage, Word
 
-CUES = 200_000
-"""Most entries that are read; three hours of talk have a few thousand."""
+CUES = 50_000
+"""Most entries that are read; twelve hours of talk have some twenty thousand."""
 LATEST = 100 * 3600.0
 """Seconds after which no entry is believed."""
 SECONDS = 30.0
@@ -29,7 +29,7 @@ SHORTEST = 0.5
 """Seconds that an entry lasts at least, whatever it claims."""
 PAUSE = 2.0
 """Seconds of silence that end a passage whatever its punctuation."""
-_TIMING = re.compile(r"\s*(\S*?)\s*-->\s*(\S*)")
+_TIMING = re.compile(r"\s*+(\S*?)\s*-->\s*(\S*)")
 _TIME = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?")
 _TAG = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 _END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\xbb)\]]*$")
@@ -113,7 +113,7 @@ def _whisper(text: str) -> Iterator[Passage]:
         language = written.get("language")
         for each in written["segments"]:
             text, words = each.get("text"), tuple(_words(each.get("words")))
-            text = text if isinstance(text, str) else ""  # an entry that says nothing is left out
+            text = _whole(text) if isinstance(text, str) else ""  # an entry that says nothing is left out
             named = language if isinstance(language, str) and len(language) == 2 else None
             yield Passage(_number(each.get("start")), _number(each.get("end")), text, words, named)
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
@@ -125,9 +125,14 @@ def _words(written: Any) -> Iterator[Word]:
         if isinstance(each, dict):
             start, end = _number(each.get("start")), _number(each.get("end"))
             text = each.get("word", each.get("text"))
-            text = text.strip() if isinstance(text, str) else ""
+            text = _whole(text).strip() if isinstance(text, str) else ""
             if text and 0 <= start <= end <= LATEST:
                 yield Word(text, start, end)
+
+
+def _whole(text: str) -> str:
+    """A text without half letters, which JSON can name and no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _number(value: Any) -> float:
@@ -138,7 +143,7 @@ def _plain(found: Iterable[Passage]) -> Iterator[Passage]:
     """Entries without tags, and without a line that stood there in the entry before, as in captions that roll."""
     last = ""
     for cue in found:
-        bare = html.unescape(_TAG.sub("", cue.text.replace("\\N", "\n").replace("\\n", "\n")))
+        bare = _unescaped(_TAG.sub("", cue.text.replace("\\N", "\n").replace("\\n", "\n")))
         lines = [" ".join(line.split()) for line in bare.splitlines()]
         text = " ".join(line for line in lines if line and line != last)
         last = next((line for line in reversed(lines) if line), last)
@@ -150,6 +155,13 @@ def _plain(found: Iterable[Passage]) -> Iterator[Passage]:
             begun, place = place, min(len(text), place + len(piece) + 1)
             start, end = (cue.start + (cue.end - cue.start) * each / len(text) for each in (begun, place))
             yield replace(cue, start=start, end=end, text=piece)
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a letter by its number, which has thousands of digits
+        return text
 
 
 def _joined(found: Iterable[Passage]) -> Iterator[Passage]:

@@ -180,7 +180,8 @@ class Decoder:
 def _event(job: Job, message: dict[str, Any], content: Content | None) -> Event:
     if "segment" in message:
         told = message["segment"]
-        words = tuple(Word(**word) for word in told.pop("words"))
+        words = tuple(Word(**{**word, "text": _whole(word["text"])}) for word in told.pop("words"))
+        told["text"] = _whole(told["text"])
         thumbnail = base64.b64decode(told.pop("thumbnail"))
         if content is None:
             raise ValueError("there is nothing to embed")
@@ -188,6 +189,11 @@ def _event(job: Job, message: dict[str, Any], content: Content | None) -> Event:
     if "message" in message:
         return Note(job, str(message["message"]), tuple(message["channels"]))
     return Opened(job, **message)
+
+
+def _whole(text: str) -> str:
+    """A text without half letters, which JSON can name and neither a ledger nor an encoder can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @lru_cache
@@ -200,7 +206,7 @@ def _warn(lacks: str) -> None:
 def _content(message: dict[str, Any], out: IO[bytes]) -> Content | None:
     """What a message brings along, if anything."""
     if "text" in message:
-        return Text(message["text"])
+        return Text(_whole(message["text"]))
     if "rate" in message:
         return Waveform(np.frombuffer(receive(out), dtype=np.float32), int(message["rate"]))
     if "shape" not in message:

@@ -151,6 +151,8 @@ class Pictures:
         """A picture, when it begins in the file, and how long it lasts, 0 where nobody knows."""
         self.reached = max(self.reached, time + (seconds or self._usual))
         tick = 0
+        if self._waiting and self._waiting[1] and time <= self._start + GRACE:
+            return  # its clock was set back
         if self._waiting and time > self._start + GRACE:
             tick = round((time - self._start) / TICK)
             if time >= self._end - GRACE or tick <= self._waiting[1]:

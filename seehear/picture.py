@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,10 @@ GAP = 3
 """Times as large as it is to be that a picture is at least after that: more makes no difference to be seen."""
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Modes of more than 8 bits, all of them grey."""
+LONGEST_SIDE = 1_000_000
+"""Pixels; to keep 60 million rows in order takes more memory than what is in them."""
+SCANS = 100
+"""Times that a progressive JPEG is drawn over at most; encoders do it ten times or so."""
 LONGEST = 8
 """Most that a picture's long side may be of the wanted short side: a 1 x 60,000 strip must not become gigabytes."""
 
@@ -86,6 +91,10 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
                         f"it claims {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the limit "
                         f"of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
                     )
+                if max(width, height) > LONGEST_SIDE:
+                    raise MediaTooLarge(f"it claims {width} x {height} pixels, of a side more than {LONGEST_SIDE:,}")
+                if image.info.get("progressive") and (scans := _scans(source.file)) > SCANS:
+                    raise MediaTooLarge(f"it is drawn {scans:,} times over, more than the limit of {SCANS}")
                 yield image
         except Image.DecompressionBombError as error:
             raise MediaTooLarge(f"it is too large to decode: {error}") from error
@@ -97,6 +106,17 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
             raise DamagedMedia("it is damaged or cut short (nothing can be made of its header)") from error
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
             raise DamagedMedia(f"it is damaged or cut short ({error or type(error).__name__})") from error
+
+
+def _scans(file: BinaryIO) -> int:
+    """How often a JPEG is drawn over, about: each time is as dear as the first."""
+    place, count, last = file.tell(), 0, b""
+    file.seek(0)
+    while block := file.read(1 << 20):
+        count += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    file.seek(place)
+    return count
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -168,11 +168,19 @@ def _look(folder: Path) -> None:
         return
     status, fields = folder.stat(), {"seehear": {"event": "not_private", "path": str(folder)}}
     if status.st_uid not in (0, os.geteuid()):
-        says = "%s belongs to another user (%d), who decides what it answers and which classes it loads. Trust him?"
-        logger.warning(says, folder, status.st_uid, extra=fields)
+        logger.warning(
+            "%s belongs to another user (%d), who decides what it answers and which classes it loads. Trust him?",
+            folder,
+            status.st_uid,
+            extra=fields,
+        )
     elif status.st_mode & 0o022:
-        says = "%s can be written to by others, who decide what it answers and which classes it loads: chmod go-w %s"
-        logger.warning(says, folder, shlex.quote(str(folder)), extra=fields)
+        logger.warning(
+            "%s can be written to by others, who decide what it answers and which classes it loads: chmod go-w %s",
+            folder,
+            shlex.quote(str(folder)),
+            extra=fields,
+        )
 
 
 def _refused(error: OSError, folder: str | os.PathLike[str]) -> LibraryError:

@@ -27,7 +27,7 @@ CHANNELS = 64
 """Most channels that it may have."""
 SUBTITLES = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
 """FFmpeg's names of subtitles that are text."""
-CUES = 200_000
+CUES = 50_000
 """Most embedded subtitles that are read."""
 
 

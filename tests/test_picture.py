@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 import zlib
@@ -237,3 +238,21 @@ def test_pillow_has_the_codecs_that_are_promised() -> None:
     assert features.check("jpg")
     assert features.check("webp")
     assert features.check("zlib")
+
+
+def test_a_jpeg_that_is_drawn_over_a_thousand_times_is_refused(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    half_and_half((400, 300)).save(written, "JPEG", progressive=True)
+    content = written.getvalue()
+    last = content.rindex(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert read(tmp_path / "a.jpg").shape == (300, 400, 3)
+    (tmp_path / "b.jpg").write_bytes(content[:-2] + content[last:-2] * 1_000 + content[-2:])
+    with pytest.raises(MediaTooLarge, match=r"drawn 1,0\d\d times over"):
+        read(tmp_path / "b.jpg")
+
+
+def test_a_picture_of_no_width_and_endless_height_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_of_zeros(1, 60_000_000))
+    with pytest.raises(MediaTooLarge, match="of a side more than"):
+        read(tmp_path / "a.png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from recordings import tone, write
 
 from seehear import Library, Limits, ModelSet, Query, query, track
 from seehear.database import Database
+from seehear.decoder import Decoder, Event, Job, Opened, Piece
 from seehear.errors import QueryError
 from seehear.kept import Transcripts
 from seehear.modalities import audio
@@ -112,6 +113,25 @@ def test_files_to_ask_with_may_be_kept_to_some_folders(open_library: Callable[..
     with pytest.raises(QueryError, match="cannot be the question"):
         library.retrieve(Query(image=(photos / "red.png").read_bytes()[:20]))
     assert library.retrieve(Query(image=(photos / "red.png").read_bytes()))  # what is given as bytes is in no folder
+
+
+def test_a_text_is_not_read_to_its_end_to_find_no_picture_in_it(
+    library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(photos)
+    (tmp_path / "long.txt").write_text("A kettle stands on the stove. " * 300_000)
+    found: list[Opened | Piece] = []
+    ask = Decoder.decode
+
+    def watched(self: Decoder, job: Job, seconds: float) -> Iterator[Event]:
+        for event in ask(self, job, seconds):
+            found.extend([event] if isinstance(event, (Opened, Piece)) else [])
+            yield event
+
+    monkeypatch.setattr(Decoder, "decode", watched)
+    with pytest.raises(QueryError, match="no picture in it"):
+        library.retrieve(Query(image=tmp_path / "long.txt"))
+    assert len(found) < 100  # what was on its way
 
 
 def test_a_file_among_the_parts_is_what_it_is(library: Library, photos: Path, tmp_path: Path) -> None:

@@ -190,3 +190,17 @@ def test_no_bytes_are_too_strange(data: bytes, suffix: str) -> None:
         for cue in cues(start + data, suffix):
             assert 0 <= cue.start <= cue.end
             assert cue.text
+
+
+def test_half_letters_and_letters_by_numbers_without_end_are_no_obstacle() -> None:
+    said = [{"start": 0, "end": 1, "text": "half \ud800 a", "words": [{"word": "\udfffa", "start": 0, "end": 1}]}]
+    whisper = json.dumps({"segments": said}).encode()
+    (found,) = cues(whisper, ".json")
+    assert (found.text, found.words[0].text) == ("half ? a", "?a")
+    found = cues(f"0:1 --> 0:2\n&#{'9' * 5_000}; &amp; more\n".encode(), ".srt")[0]
+    assert found.text.startswith("&#999")
+
+
+def test_a_line_of_spaces_costs_no_more_than_another() -> None:
+    data = b"0:1 --> 0:2\na.\n\n" + b" " * 500_000 + b"x\n"  # with the square of it this takes an hour
+    assert [one.text for one in cues(data, ".srt")] == ["a."]

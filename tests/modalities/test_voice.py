@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 import time
 import warnings
 from itertools import pairwise
@@ -172,3 +175,10 @@ def test_music_and_noises_of_the_street_are_no_speech() -> None:
     samples = np.concatenate([samples_of(DATA / file) for file in chosen])
     taken = sum(len(stretch.samples) for stretch in stretches(Voice(), samples))
     assert taken / len(samples) < 0.05
+
+
+def test_the_runtime_tells_its_maker_nothing_and_leaves_no_number_of_this_machine(tmp_path: Path) -> None:
+    code = "from seehear.modalities.silero import session; session()"
+    asked = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    subprocess.run([sys.executable, "-c", code], env={**asked, "HOME": str(tmp_path)}, cwd=tmp_path, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
