@@ -234,7 +234,7 @@ def test_a_transcript_that_changes_while_it_is_read_shows_in_no_stamp(
     beside.write_bytes(SRT)
     taken = sidecar.transcript
 
-    def changing(paths: list[Path]) -> object:
+    def changing(paths: list[Path], _: object) -> object:
         found = taken(paths)
         beside.write_bytes(SRT + SRT)
         return found
