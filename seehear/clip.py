@@ -78,7 +78,10 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise SeehearError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(error, av.error.ExternalError):
+            reason += "; if that is for want of memory, raise Limits(memory=...) or --limit memory=N"
+        raise SeehearError(reason) from error
 
 
 @contextmanager

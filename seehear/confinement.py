@@ -35,9 +35,12 @@ REFUSED = {
     "fchmodat2": (452, 452),
     "fchown": (93, 55),
     "fchownat": (260, 54),
+    "file_setattr": (469, 469),
+    "finit_module": (313, 273),
     "fremovexattr": (199, 16),
     "fsetxattr": (190, 7),
     "futimesat": (261, None),
+    "init_module": (175, 105),
     "io_uring_setup": (425, 425),
     "keyctl": (250, 219),
     "lchown": (94, None),
@@ -50,6 +53,9 @@ REFUSED = {
     "mknod": (133, None),
     "mknodat": (259, 33),
     "mount": (165, 40),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "open_by_handle_at": (304, 265),
     "openat2": (437, 437),
     "perf_event_open": (298, 241),
     "pidfd_getfd": (438, 438),
@@ -59,6 +65,7 @@ REFUSED = {
     "process_vm_writev": (311, 271),
     "ptrace": (101, 117),
     "removexattr": (197, 14),
+    "removexattrat": (466, 466),
     "rename": (82, None),
     "renameat": (264, 38),
     "renameat2": (316, 276),
@@ -68,6 +75,7 @@ REFUSED = {
     "rt_tgsigqueueinfo": (297, 240),
     "setns": (308, 268),
     "setxattr": (188, 5),
+    "setxattrat": (463, 463),
     "socket": (41, 198),
     "symlink": (88, None),
     "symlinkat": (266, 36),
@@ -87,6 +95,10 @@ OPEN, OPENAT = (2, None), (257, 56)
 """Refused with what writes."""
 SIGNALS = {"kill": (62, 129), "tgkill": (234, 131)}
 """Refused but to itself: so a library ends that has lost its way."""
+LIMITS = (302, 261)
+"""prlimit64: refused but to itself, which it calls 0; a limit of another process may end it."""
+COMMANDS = {"ioctl": ((16, 29), (0x5412, 0x541C, 0x540E, 0x40086602, 0x401C5820)), "fcntl": ((72, 25), (8, 10, 15))}
+"""Refused with some commands: keys pressed in a terminal, flags of a file; whom the kernel is to send signals to."""
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Column of the numbers, and the kernel's AUDIT_ARCH."""
 SECCOMP = (317, 277)
@@ -178,4 +190,9 @@ def _program(column: int, machine: int, process: int) -> list[Instruction]:
             lines += [(EQUAL, 0, 4, number), (LOAD, 0, 0, flags), (AND_ANY, 0, 1, WRITES), refuse, allow]
     for signals in SIGNALS.values():
         lines += [(EQUAL, 0, 4, signals[column]), (LOAD, 0, 0, FIRST), (EQUAL, 1, 0, process), refuse, allow]
+    lines += [(EQUAL, 0, 4, LIMITS[column]), (LOAD, 0, 0, FIRST), (EQUAL, 1, 0, 0), refuse, allow]
+    for call, commands in COMMANDS.values():
+        lines += [(EQUAL, 0, 2 * len(commands) + 2, call[column]), (LOAD, 0, 0, SECOND)]
+        lines += [line for command in commands for line in ((EQUAL, 0, 1, command), refuse)]
+        lines += [allow]
     return [*lines, allow]

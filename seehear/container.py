@@ -29,7 +29,9 @@ def opened(source: Source, limits: Limits) -> Iterator[InputContainer]:
     try:
         with av.open(file, "r", demuxer, options, metadata_errors="ignore", io_open=_nothing_else) as container:
             if len(container.streams) > limits.streams:  # some demuxers leave out those that are too many
-                raise MediaTooLarge(f"it has more than {limits.streams} tracks; raise Limits(streams=...)")
+                raise MediaTooLarge(
+                    f"it has more than {limits.streams} tracks; raise Limits(streams=...) or --limit streams=N"
+                )
             yield container
     except SeehearError:
         raise

@@ -24,9 +24,12 @@ import numpy as np
 from seehear import errors
 from seehear.errors import DecoderDied, MediaError, SeehearError, UnreadableMedia
 from seehear.types import Channel, Content, Modality, Picture, Segment, Text, Waveform, Word
+from seehear.wording import shown
 from seehear.worker import LATE, receive, send
 
 T = TypeVar("T")
+BROKEN = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What reading makes of an answer that is none."""
 COMMAND = [sys.executable, "-P", "-m", "seehear.worker"]
 log = logging.getLogger(__name__)
 
@@ -133,18 +136,19 @@ class Decoder:
                 message = json.loads(receive(self._out))
                 event = message.pop("event")
                 if event == "finished":
+                    name, words = message["error"], str(message["message"])
                     break
                 if event == "confined":
                     _warn(str(message["lacks"]))
                 elif event != "alive":
                     yield made(message, _content(message, self._out))
-        except (EOFError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except BROKEN as error:
             raise DecoderDied(self._death(error, seconds)) from error
-        if message["error"] is not None:
-            kind = vars(errors).get(str(message["error"]))
+        if name is not None:
+            kind = vars(errors).get(str(name))
             if not isinstance(kind, type) or not issubclass(kind, SeehearError):
                 kind = MediaError
-            raise kind(str(message["message"]))
+            raise kind(words)
 
     def _death(self, error: Exception, seconds: float) -> str:
         """Why it ended, in words."""
@@ -158,8 +162,20 @@ class Decoder:
         if code < 0 and -code == getattr(signal, "SIGXCPU", 0):
             return "decoding it took longer than the longest recording may last, so it was stopped"
         if code < 0:
-            return f"it crashed the process that decoded it ({signal.Signals(-code).name})"
+            names = {one.value: one.name for one in signal.Signals}
+            return f"it crashed the process that decoded it ({names.get(-code, f'signal {-code}')})"
         return f"the process that decoded it ended unexpectedly ({error or type(error).__name__})"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked: nobody has ended it, neither we nor the system."""
+        return self.alive and self._process.poll() is None
+
+    def abandon(self) -> None:
+        """In a fork: let go of what is our parent's."""
+        self._process.returncode = 0
+        for pipe in (self._in, self._out):
+            pipe.close()
 
     def interrupt(self) -> None:
         """End the process from another thread; whoever waits for it sees its pipe close."""
@@ -183,8 +199,8 @@ def _event(job: Job, message: dict[str, Any], content: Content | None) -> Event:
         words = tuple(Word(**{**word, "text": _whole(word["text"])}) for word in told.pop("words"))
         told["text"] = _whole(told["text"])
         thumbnail = base64.b64decode(told.pop("thumbnail"))
-        if content is None:
-            raise ValueError("there is nothing to embed")
+        if content is None or told["source"] != job.key:
+            raise ValueError("there is nothing to embed, or it is of another file")
         return Piece(job, Segment(**told, words=words, thumbnail=thumbnail), content)
     if "message" in message:
         return Note(job, str(message["message"]), tuple(message["channels"]))
@@ -200,7 +216,7 @@ def _whole(text: str) -> str:
 def _warn(lacks: str) -> None:
     """Say once that a process may do more than it should."""
     if lacks:
-        log.warning("Processes that decode files are confined only in part: %s. See SECURITY.md.", lacks)
+        log.warning("Processes that decode files are confined only in part: %s. See SECURITY.md.", shown(lacks))
 
 
 def _content(message: dict[str, Any], out: IO[bytes]) -> Content | None:

@@ -52,7 +52,7 @@ def film(source: Source, limits: Limits) -> Iterator[Film]:
         if width * height > limits.pixels:
             raise MediaTooLarge(
                 f"it claims pictures of {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the "
-                f"limit of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
+                f"limit of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...) or --limit pixels=N"
             )
         check_frames(stream.frames, limits)
         only(container, stream)

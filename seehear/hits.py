@@ -102,7 +102,7 @@ class Hit:
 
         if self.modality != "image":
             raise UnsupportedMedia(f"{self.source} is no picture but {self.modality}")
-        return fromarray(self._seen.picture(pixels).pixels)
+        return fromarray(self._seen.picture(_side(pixels)).pixels)
 
     def frames(self, n: int = 4, pixels: int | None = None) -> list[Image]:
         """Pictures from inside the moment of a video, evenly spread: upright, RGB, short side at most `pixels`.
@@ -111,7 +111,7 @@ class Hit:
         """
         from PIL.Image import fromarray
 
-        return [fromarray(picture.pixels) for picture in self._seen.frames(self.times(n), pixels)]
+        return [fromarray(picture.pixels) for picture in self._seen.frames(self.times(n), _side(pixels))]
 
     def times(self, n: int = 4) -> list[float]:
         """When in the file the pictures of `frames` are from, seconds; one alone is from the middle of what was seen.
@@ -128,8 +128,8 @@ class Hit:
     def clip(self, path: str | os.PathLike[str]) -> Path:
         """Write just this moment of a video or a recording as an MP4 that browsers play, with its sound.
 
-        `path` ends in `.mp4`; what is there is replaced. Returns it. Raises InputError, or MediaError where the
-        moment cannot be had.
+        `path` ends in `.mp4`; what is there is replaced. Returns it. Raises InputError, MediaError where the
+        moment cannot be had, SeehearError where `path` cannot be written.
         """
         start, end = self._moment("video", "audio")
         return self._seen.clip(start, end, Path(path))
@@ -225,6 +225,13 @@ class Hits(list[Hit]):
             what.append(f"\n{quoted(hit.text)}" if hit.text else "", style="italic")
             table.add_row(str(number), f"{hit.score:.3f}", what)
         return table
+
+
+def _side(pixels: Any) -> int | None:
+    """Check how large a picture is to be. Raises InputError."""
+    if pixels is None or (isinstance(pixels, Integral) and not isinstance(pixels, bool) and int(pixels) > 0):
+        return None if pixels is None else int(pixels)
+    raise InputError(f"pixels is the short side that a picture may have, 1 or more, not {repeated(pixels)}.")
 
 
 def clock(seconds: float, places: int = 0) -> str:

@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seehear.errors import DamagedMedia, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.errors import DamagedMedia, InputError, MediaNote, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.handle import CHANGED, Folders, Handle
 from seehear.sidecar import beside, transcript
 from seehear.types import Source
+from seehear.wording import repeated
 
 PICTURE_TYPES = {
     "image/bmp": "BMP",
@@ -93,10 +94,22 @@ class Limits:
     roots: tuple[str, ...] | None = None
     """Folders that files to ask with have to be in; without, the application decides whose paths it passes on."""
 
+    def __post_init__(self) -> None:
+        """Make paths of folders whole. Raises InputError for what is no limit."""
+        for name in ("bytes", "pixels", "duration", "frames", "streams", "seconds", "memory"):
+            value, most = getattr(self, name), 1e9 if name in ("duration", "seconds") else 1 << 60
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+                raise InputError(f"{name} of Limits is a number above 0, at most {most:,.0f}, not {repeated(value)}.")
+        if isinstance(self.roots, (str, bytes, os.PathLike)):  # its letters would be folders, "/" among them
+            raise InputError("roots of Limits are several folders: roots=(folder,).")
+        if self.roots is not None:  # who decodes may be elsewhere
+            object.__setattr__(self, "roots", tuple(str(Path(os.fsdecode(one)).absolute()) for one in self.roots))
+
 
 def too_much_memory(limits: Limits) -> str:
     """What is wrong with a file that a process could not decode."""
-    return f"decoding it takes more memory than the limit of {limits.memory >> 20:,} MB; raise Limits(memory=...)"
+    most = f"{int(limits.memory) >> 20:,} MB"
+    return f"decoding it takes more memory than the limit of {most}; raise Limits(memory=...) or --limit memory=N"
 
 
 def sniff(head: bytes, name: str = "") -> str | None:

@@ -89,7 +89,7 @@ def opened_picture(source: Source, limits: Limits) -> Iterator[ImageFile.ImageFi
                 if width * height > limits.pixels:
                     raise MediaTooLarge(
                         f"it claims {width} x {height} = {width * height / 1e6:,.0f} megapixels, more than the limit "
-                        f"of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...)"
+                        f"of {limits.pixels / 1e6:,.0f}; scale it down, or raise Limits(pixels=...) or --limit pixels=N"
                     )
                 if max(width, height) > LONGEST_SIDE:
                     raise MediaTooLarge(f"it claims {width} x {height} pixels, of a side more than {LONGEST_SIDE:,}")

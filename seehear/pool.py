@@ -110,7 +110,7 @@ class Pool:
         with self._lock:
             while self._idle:
                 decoder = self._idle.pop()
-                if decoder.setup == setup:
+                if decoder.setup == setup and decoder.ready:
                     return decoder
                 decoder.kill()  # it was started before it was known what size pictures should have
         return Decoder(setup)

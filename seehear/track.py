@@ -160,7 +160,7 @@ def _check_length(seconds: float, limits: Limits) -> None:
     if seconds > limits.duration:
         raise MediaTooLarge(
             f"it claims {seconds / 3600:,.1f} hours of sound, or has them, more than the limit of "
-            f"{limits.duration / 3600:,.1f}; cut it, or raise Limits(duration=...)"
+            f"{limits.duration / 3600:,.1f}; cut it, or raise Limits(duration=...) or --limit duration=N"
         )
 
 

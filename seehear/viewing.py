@@ -109,7 +109,7 @@ class _Waiting:
         """The one that waits, if it was set up in the same way."""
         with self._lock:
             decoder, self._decoder = self._decoder, None
-        if decoder is not None and decoder.setup != setup:
+        if decoder is not None and (decoder.setup != setup or not decoder.ready):
             decoder.kill()
             return None
         return decoder
@@ -132,6 +132,8 @@ class _Waiting:
 
     def _forget(self) -> None:
         """In a fork it is our parent's."""
+        if self._decoder is not None:
+            self._decoder.abandon()
         self._lock, self._decoder = Lock(), None
 
 

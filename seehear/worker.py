@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import struct
 import sys
 import time
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 LATE = 1
 """Exit status with which `faulthandler` ends a process that took too long."""
+ENCODING = 4
+"""Times as much memory as to decode that it takes to write H.264 too, on many cores."""
 BROKEN = 70
 """Exit status of a process that failed in any other way (EX_SOFTWARE of sysexits.h)."""
 
@@ -56,7 +59,8 @@ def serve(requests: IO[bytes], replies: IO[bytes], *, confined: bool = False) ->
     # What is written is opened before anything can be done wrong; then nothing can be opened for writing any more.
     out = open(bytes.fromhex(setup["out"]), "r+b") if "out" in setup else None  # noqa: PTH123, SIM115
     if confined:
-        send(replies, {"event": "confined", "lacks": confine(limits.memory, writes=out is not None)})
+        memory = int(limits.memory) * (1 if out is None else ENCODING)
+        send(replies, {"event": "confined", "lacks": confine(memory, writes=out is not None)})
     while True:
         try:
             job = json.loads(receive(requests))
@@ -201,6 +205,7 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us says when it is over: his pipe closes
     # A library that prints must not garble the replies: they get a descriptor of their own.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

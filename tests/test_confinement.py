@@ -20,7 +20,7 @@ LINUX = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 linux = pytest.mark.skipif(not LINUX, reason="the filter is Linux's, for x86-64 and 64-bit ARM")
 
 START = """
-import ctypes, faulthandler, mmap, os, signal, socket, subprocess, sys, threading
+import ctypes, faulthandler, fcntl, os, resource, signal, socket, subprocess, sys, threading
 import numpy
 from seehear.confinement import allow_time, confine
 folder, written = sys.argv[1:3]
@@ -87,6 +87,21 @@ def test_other_ways_to_open_and_call_are_closed_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
+        "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
+        "fcntl.fcntl(open(folder + '/kept.txt'), fcntl.F_SETOWN, os.getppid())",
+        "fcntl.fcntl(open(folder + '/kept.txt'), fcntl.F_SETSIG, 9)",
+        "fcntl.ioctl(open(folder + '/kept.txt'), 0x5412, b'x')",  # TIOCSTI: a key is pressed
+        "fcntl.ioctl(open(folder + '/kept.txt'), 0x40086602, bytes(8))",  # FS_IOC_SETFLAGS
+    ],
+)
+def test_it_cannot_reach_others_by_way_of_limits_terminals_and_owners(tmp_path: Path, code: str) -> None:
+    assert tried(tmp_path, code) == "PermissionError"
+
+
+@linux
+@pytest.mark.parametrize(
+    "code",
+    [
         "open(folder + '/kept.txt').read()",
         "threading.Thread(target=len, args=('',)).start()",
         "faulthandler.dump_traceback_later(60, exit=True)",
@@ -94,6 +109,8 @@ def test_other_ways_to_open_and_call_are_closed_too(tmp_path: Path) -> None:
         "os.listdir(folder)",
         "__import__('fractions')",
         "allow_time(60); allow_time(90)",
+        "fcntl.fcntl(0, fcntl.F_GETFL)",
+        "resource.getrlimit(resource.RLIMIT_DATA)",
     ],
 )
 def test_it_can_read_compute_and_go_on(tmp_path: Path, code: str) -> None:

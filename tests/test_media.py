@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from recordings import FORMATS, tone, write
 
-from seehear.errors import DamagedMedia, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from seehear.errors import DamagedMedia, InputError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seehear.media import (
     AUDIO_TYPES,
     PICTURE_TYPES,
@@ -147,3 +148,30 @@ def test_texts_are_known_by_their_names_if_they_are_text(tmp_path: Path, name: s
             read(path)
     Image.new("RGB", (4, 4)).save(path, "PNG")
     assert read(path).type == "image/png"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pixels": 0},
+        {"bytes": -1},
+        {"memory": 1 << 70},
+        {"duration": float("inf")},
+        {"duration": 1e30},
+        {"seconds": float("nan")},
+        {"frames": True},
+        {"streams": "many"},
+        {"roots": "/srv/uploads"},
+        {"roots": Path("/srv")},
+    ],
+)
+def test_what_is_no_limit_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} of Limits"):
+        Limits(**wrong)
+
+
+def test_folders_of_limits_stay_where_they_were_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    limits = Limits(roots=("uploads", Path("more")))  # type: ignore[arg-type]
+    monkeypatch.chdir("/")
+    assert limits.roots == (str(tmp_path / "uploads"), str(tmp_path / "more"))

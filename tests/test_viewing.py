@@ -60,16 +60,40 @@ def test_the_process_waits_for_the_next_picture(tmp_path: Path) -> None:
     assert not first.alive
 
 
-def test_a_process_that_dies_is_an_error_and_the_next_is_a_new_one(tmp_path: Path) -> None:
+def test_a_process_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
     seen = Seen(picture(tmp_path / "a.png"), Limits(), None)
     seen.picture(20)
     died = waiting()
     assert died is not None
     os.kill(died._process.pid, signal.SIGKILL)
-    with pytest.raises(DecoderDied, match="SIGKILL"):
+    died._process.wait()
+    assert middle(seen.picture(20).pixels) == list(RED)
+    assert waiting() is not died
+
+
+def test_a_process_that_dies_at_work_is_an_error_and_the_next_is_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Seen(picture(tmp_path / "a.png"), Limits(), None)
+    seen.picture(20)
+    died = waiting()
+    assert died is not None
+    os.kill(died._process.pid, signal.SIGKILL)
+    with monkeypatch.context() as patched, pytest.raises(DecoderDied, match="SIGKILL"):
+        patched.setattr(Decoder, "ready", True)
         seen.picture(20)
     assert waiting() is None
     assert middle(seen.picture(20).pixels) == list(RED)
+
+
+def test_ctrl_c_does_not_end_a_process_that_waits(tmp_path: Path) -> None:
+    seen = Seen(picture(tmp_path / "a.png"), Limits(), None)
+    seen.picture(20)
+    held = waiting()
+    assert held is not None
+    os.kill(held._process.pid, signal.SIGINT)  # as a terminal does it, to all
+    assert middle(seen.picture(20).pixels) == list(RED)
+    assert waiting() is held
 
 
 def test_what_is_another_picture_now_is_not_shown(tmp_path: Path) -> None:
