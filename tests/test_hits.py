@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -30,6 +31,12 @@ def red(tmp_path: Path) -> Path:
 def test_a_hit_opens_its_picture(red: Path) -> None:
     assert hit(red).picture().size == (400, 300)
     assert hit(red).picture(30).size == (40, 30)
+
+
+@pytest.mark.parametrize("pixels", [0, -3, 1.5, "x", True])
+def test_a_size_that_makes_no_sense_is_refused(red: Path, pixels: Any) -> None:
+    with pytest.raises(InputError, match="short side that a picture may have"):
+        hit(red).picture(pixels)
 
 
 def test_a_picture_that_is_gone_is_an_error(tmp_path: Path) -> None:

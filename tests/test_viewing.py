@@ -79,9 +79,10 @@ def test_a_process_that_dies_at_work_is_an_error_and_the_next_is_a_new_one(
     died = waiting()
     assert died is not None
     os.kill(died._process.pid, signal.SIGKILL)
-    with monkeypatch.context() as patched, pytest.raises(DecoderDied, match="SIGKILL"):
+    with monkeypatch.context() as patched:
         patched.setattr(Decoder, "ready", True)
-        seen.picture(20)
+        with pytest.raises(DecoderDied, match="SIGKILL"):
+            seen.picture(20)
     assert waiting() is None
     assert middle(seen.picture(20).pixels) == list(RED)
 
