@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from seehear.errors import UnreadableMedia, UnsupportedMedia
+from seehear.errors import InputError, UnreadableMedia, UnsupportedMedia
 from seehear.hits import Hit, Hits, shown
 from seehear.types import Channel, Evidence
 
