@@ -167,6 +167,8 @@ def film(name: str, seed: int = 0, seconds: float = 1.2) -> bytes:
             packet.stream, packet.time_base = text, Fraction(1, 1000)
             packet.pts, packet.dts, packet.duration = start, start, 400
             out.mux(packet)
+    if hasattr(os, "sched_setscheduler"):  # SVT-AV1 gives whoever calls it as root the priority of real time
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return file.getvalue()
 
 
