@@ -15,8 +15,6 @@ from seehear.types import Content, Modality, Picture, Segment, Text, Waveform
 
 WINDOWS = 12
 """Windows of a sound that are looked at, spread over it."""
-
-
 SEEN: frozenset[Modality] = frozenset({"image", "video"})
 HEARD: frozenset[Modality] = frozenset({"audio", "video"})
 """What a file may be to be looked at, or listened to; what is neither is not decoded."""

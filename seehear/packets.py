@@ -114,7 +114,7 @@ def check_frames(count: int, limits: Limits) -> None:
     if count > limits.frames:
         raise MediaTooLarge(
             f"it claims {count:,} pictures, or has them, more than the limit of {limits.frames:,}; cut it, or raise "
-            "Limits(frames=...)"
+            "Limits(frames=...) or --limit frames=N"
         )
 
 
